@@ -1,0 +1,311 @@
+"""AsyncLambdaTelemetry: the same environment, for async tests."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, ParamSpec, Self, TypeVar
+
+from anyio import CancelScope, get_cancelled_exc_class, to_thread
+
+from .engine.journal import Entry
+from .environment import LambdaTelemetry, Target
+from .host.process import ExtensionProcess
+from .model.event import Event, Record
+from .model.records import Buffering, Delivery, Extension, Rejection, Request, Subscription
+from .sandbox.lifecycle import Invocation, ShutdownReason, Status
+from .sandbox.strictness import ExpectedRejection
+from .script import Script
+from .settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class AsyncLambdaTelemetry:
+    """LambdaTelemetry for async tests, on asyncio or trio: the same members, with the same meaning.
+
+    Those that wait are coroutines (`invocation` and `expect_rejection` are async context managers); they work on a
+    thread of their own, so the running loop goes on and a listener may live on it. Cancelling one ends it between two
+    deliveries; what it did so far stands. The `async_lambda_telemetry` fixture yields one that is started.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._sync = LambdaTelemetry(settings)
+
+    @classmethod
+    def _around(cls, environment: LambdaTelemetry) -> Self:
+        made = cls.__new__(cls)
+        made._sync = environment
+        return made
+
+    async def __aenter__(self) -> Self:
+        self._sync.__enter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:  # the three values of every __exit__
+        with CancelScope(shield=True):
+            await to_thread.run_sync(partial(self._sync.__exit__, *error))
+
+    async def _call(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a waiting call on a worker thread that owns time meanwhile."""
+        loan = self._sync._lend()
+        try:
+            return await to_thread.run_sync(partial(loan.run, method, *args, **kwargs), abandon_on_cancel=True)
+        except get_cancelled_exc_class():
+            with CancelScope(shield=True):
+                await to_thread.run_sync(loan.cut_short)
+            raise
+
+    # -- what it is, what was recorded ---------------------------------------------------------------------------------
+
+    @property
+    def runtime_api(self) -> str:
+        """As LambdaTelemetry.runtime_api."""
+        return self._sync.runtime_api
+
+    @property
+    def env(self) -> dict[str, str]:
+        """As LambdaTelemetry.env."""
+        return self._sync.env
+
+    @property
+    def now(self) -> datetime:
+        """As LambdaTelemetry.now."""
+        return self._sync.now
+
+    @property
+    def elapsed(self) -> timedelta:
+        """As LambdaTelemetry.elapsed."""
+        return self._sync.elapsed
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """As LambdaTelemetry.requests."""
+        return self._sync.requests
+
+    @property
+    def extensions(self) -> tuple[Extension, ...]:
+        """As LambdaTelemetry.extensions."""
+        return self._sync.extensions
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """As LambdaTelemetry.subscriptions."""
+        return self._sync.subscriptions
+
+    @property
+    def rejections(self) -> tuple[Rejection, ...]:
+        """As LambdaTelemetry.rejections."""
+        return self._sync.rejections
+
+    @property
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """As LambdaTelemetry.deliveries."""
+        return self._sync.deliveries
+
+    @property
+    def journal(self) -> tuple[Entry, ...]:
+        """As LambdaTelemetry.journal."""
+        return self._sync.journal
+
+    def timeline(self) -> str:
+        """As LambdaTelemetry.timeline."""
+        return self._sync.timeline()
+
+    # -- waiting -------------------------------------------------------------------------------------------------------
+
+    async def wait_for_extension(self, name: str | None = None, timeout: float = 5.0) -> Extension:
+        """As LambdaTelemetry.wait_for_extension."""
+        return await self._call(self._sync.wait_for_extension, name, timeout)
+
+    async def wait_for_subscription(self, name: str | None = None, timeout: float = 5.0) -> Subscription:
+        """As LambdaTelemetry.wait_for_subscription."""
+        return await self._call(self._sync.wait_for_subscription, name, timeout)
+
+    async def wait_until_ready(self, name: str | None = None, timeout: float = 5.0) -> Extension:
+        """As LambdaTelemetry.wait_until_ready."""
+        return await self._call(self._sync.wait_until_ready, name, timeout)
+
+    async def wait_until(self, predicate: Callable[[], object], timeout: float = 5.0) -> None:
+        """As LambdaTelemetry.wait_until; the predicate is called on a worker thread."""
+        await self._call(self._sync.wait_until, predicate, timeout)
+
+    # -- acting as the extension ---------------------------------------------------------------------------------------
+
+    def register(self, name: str = "test-extension", events: Sequence[str] = ("INVOKE", "SHUTDOWN")) -> Extension:
+        """As LambdaTelemetry.register."""
+        return self._sync.register(name, events)
+
+    def subscribe(
+        self,
+        uri: str | None = None,
+        types: Sequence[str] = ("platform", "function", "extension"),
+        schema_version: str = "2025-01-29",
+        buffering: Buffering | Mapping[str, int] | None = None,
+        name: str = "test-extension",
+        *,
+        port: int | None = None,
+    ) -> Subscription:
+        """As LambdaTelemetry.subscribe."""
+        return self._sync.subscribe(uri, types, schema_version, buffering, name, port=port)
+
+    # -- telemetry and time --------------------------------------------------------------------------------------------
+
+    async def emit(self, *events: Event) -> tuple[Delivery, ...]:
+        """As LambdaTelemetry.emit."""
+        return await self._call(self._sync.emit, *events)
+
+    async def push(self, batch: Iterable[Event], to: Target | None = None) -> Delivery:
+        """As LambdaTelemetry.push."""
+        return await self._call(self._sync.push, batch, to)
+
+    async def advance(
+        self, delta: timedelta | None = None, *, seconds: float = 0, ms: float = 0
+    ) -> tuple[Delivery, ...]:
+        """As LambdaTelemetry.advance."""
+        return await self._call(self._sync.advance, delta, seconds=seconds, ms=ms)
+
+    async def flush(self, to: Target | None = None) -> tuple[Delivery, ...]:
+        """As LambdaTelemetry.flush."""
+        return await self._call(self._sync.flush, to)
+
+    async def play(self, script: Script) -> tuple[Delivery, ...]:
+        """As LambdaTelemetry.play."""
+        return await self._call(self._sync.play, script)
+
+    # -- life cycle ----------------------------------------------------------------------------------------------------
+
+    def invocation(
+        self,
+        *,
+        request_id: str | None = None,
+        duration_ms: float | None = None,
+        status: Status = "success",
+        error_type: str | None = None,
+        overhead_ms: float | None = None,
+        max_memory_used_mb: int | None = None,
+    ) -> AbstractAsyncContextManager[Invocation]:
+        """As LambdaTelemetry.invocation, with `async with`."""
+        return self._entered(
+            self._sync.invocation(
+                request_id=request_id,
+                duration_ms=duration_ms,
+                status=status,
+                error_type=error_type,
+                overhead_ms=overhead_ms,
+                max_memory_used_mb=max_memory_used_mb,
+            )
+        )
+
+    async def invoke(
+        self,
+        *,
+        logs: Sequence[Record] = (),
+        request_id: str | None = None,
+        duration_ms: float | None = None,
+        status: Status = "success",
+        error_type: str | None = None,
+        overhead_ms: float | None = None,
+        max_memory_used_mb: int | None = None,
+    ) -> Invocation:
+        """As LambdaTelemetry.invoke."""
+        return await self._call(
+            self._sync.invoke,
+            logs=logs,
+            request_id=request_id,
+            duration_ms=duration_ms,
+            status=status,
+            error_type=error_type,
+            overhead_ms=overhead_ms,
+            max_memory_used_mb=max_memory_used_mb,
+        )
+
+    async def end_init(self, *, init_duration_ms: float = 100) -> tuple[Delivery, ...]:
+        """As LambdaTelemetry.end_init."""
+        return await self._call(self._sync.end_init, init_duration_ms=init_duration_ms)
+
+    async def shutdown(self, reason: ShutdownReason = "spindown") -> tuple[Delivery, ...]:
+        """As LambdaTelemetry.shutdown."""
+        return await self._call(self._sync.shutdown, reason)
+
+    def freeze(self) -> None:
+        """As LambdaTelemetry.freeze."""
+        self._sync.freeze()
+
+    def thaw(self) -> None:
+        """As LambdaTelemetry.thaw."""
+        self._sync.thaw()
+
+    def close(self) -> None:
+        """As LambdaTelemetry.close."""
+        self._sync.close()
+
+    # -- captures, faults, processes -----------------------------------------------------------------------------------
+
+    def save_ndjson(self, path: str | os.PathLike[str]) -> None:
+        """As LambdaTelemetry.save_ndjson."""
+        self._sync.save_ndjson(path)
+
+    def fail_next_delivery(self, fault: str | int, times: int = 1, to: Target | None = None) -> None:
+        """As LambdaTelemetry.fail_next_delivery."""
+        self._sync.fail_next_delivery(fault, times, to)
+
+    def reject_next(
+        self, route: str, status: int = 500, error_type: str | None = None, message: str | None = None, times: int = 1
+    ) -> None:
+        """As LambdaTelemetry.reject_next."""
+        self._sync.reject_next(route, status, error_type, message, times)
+
+    def run_extension(
+        self,
+        argv: Sequence[str | os.PathLike[str]],
+        *,
+        name: str | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+    ) -> ExtensionProcess:
+        """As LambdaTelemetry.run_extension."""
+        return self._sync.run_extension(argv, name=name, env=env, cwd=cwd)
+
+    # -- strictness and assertions -------------------------------------------------------------------------------------
+
+    def expect_rejection(
+        self, match: str | None = None, timeout: float = 5.0
+    ) -> AbstractAsyncContextManager[ExpectedRejection]:
+        """As LambdaTelemetry.expect_rejection, with `async with`."""
+        return self._entered(self._sync.expect_rejection(match, timeout))
+
+    def check(self) -> None:
+        """As LambdaTelemetry.check."""
+        self._sync.check()
+
+    def assert_subscribed(self, name: str | None = None, **expected: Any) -> Subscription:  # any field's value
+        """As LambdaTelemetry.assert_subscribed."""
+        return self._sync.assert_subscribed(name, **expected)
+
+    def assert_delivered(self, types: Sequence[str], to: Target | None = None) -> Delivery:
+        """As LambdaTelemetry.assert_delivered."""
+        return self._sync.assert_delivered(types, to)
+
+    def assert_nothing_delivered(self, to: Target | None = None) -> None:
+        """As LambdaTelemetry.assert_nothing_delivered."""
+        self._sync.assert_nothing_delivered(to)
+
+    @asynccontextmanager
+    async def _entered(self, context: AbstractContextManager[T]) -> AsyncIterator[T]:
+        """A context manager whose entering and leaving wait, entered and left on a worker thread."""
+        entered = await self._call(context.__enter__)
+        try:
+            yield entered
+        except BaseException as error:
+            with CancelScope(shield=not isinstance(error, Exception)):  # a cancelled block still ends its invocation
+                swallowed = await self._call(context.__exit__, type(error), error, error.__traceback__)
+            if not swallowed:
+                raise
+        else:
+            await self._call(context.__exit__, None, None, None)
+
+    def __repr__(self) -> str:
+        return f"<Async{repr(self._sync)[1:]}"

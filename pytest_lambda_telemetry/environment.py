@@ -1,0 +1,446 @@
+"""LambdaTelemetry: what a test holds."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from . import assertions
+from .engine.journal import DEFAULT_LIMIT, Entry
+from .engine.loan import Loan
+from .host.process import ExtensionProcess
+from .model.errors import MisuseError, ProtocolViolation
+from .model.event import Event, Record
+from .model.records import Buffering, Delivery, Extension, Rejection, Request, Subscription
+from .sandbox import arguments, captures, hand
+from .sandbox.core import Sandbox, in_event_loop
+from .sandbox.lifecycle import Invocation, Lifecycle, ShutdownReason, Status
+from .sandbox.player import Player
+from .sandbox.strictness import ExpectedRejection
+from .sandbox.waiting import Waits
+from .script import Script
+from .settings import Settings
+from .views.text import timeline
+
+Target = str | Extension | Subscription
+"""Whom a call concerns: an extension's name, an Extension or a Subscription."""
+
+
+class LambdaTelemetry:
+    """A fake AWS Lambda execution environment inside this process, whose time the test owns.
+
+    The `lambda_telemetry` fixture yields one that is started. Without pytest: `with LambdaTelemetry(Settings(...)) as
+    lambda_telemetry:`; leaving the block shuts it down and, when `strict`, raises ProtocolViolation for what the
+    extension did wrong. Every method raises MisuseError after that; recorded values stay readable.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._set_up(settings or Settings(), None, shared=False, limit=DEFAULT_LIMIT)
+
+    def _set_up(self, settings: Settings, seed: str | None, *, shared: bool, limit: int) -> None:
+        self._sandbox = Sandbox(settings, seed or settings.function_name, shared=shared, limit=limit)
+        self._waits = Waits(self._sandbox)
+        self._lifecycle = Lifecycle(self._sandbox, self._waits)
+        self._player = Player(self._sandbox, self._lifecycle)
+
+    @classmethod
+    def _for_plugin(cls, settings: Settings, seed: str, *, shared: bool, limit: int) -> Self:
+        """An environment of a fixture: named after its test, at the shared address if so wished."""
+        made = cls.__new__(cls)
+        made._set_up(settings, seed, shared=shared, limit=limit)
+        return made
+
+    def __enter__(self) -> Self:
+        if self._sandbox.state == "new":
+            self._sandbox.start()
+        self._require_open()
+        self._sandbox.own_environ()
+        return self
+
+    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._wind_down()
+        finally:
+            self.close()
+        violations = self._sandbox.violations()
+        if error_type is None and violations is not None:
+            raise ProtocolViolation(violations)
+
+    def _wind_down(self) -> None:
+        """The end of a test: whoever waits on next gets SHUTDOWN, children end."""
+        if self._sandbox.state == "open":
+            with self._sandbox.engine.taking_over():
+                self._lifecycle.shutdown("spindown", all_polls=True, deliver=False)
+
+    def _lend(self) -> Loan:
+        """Time, for one call on another thread."""
+        self._require_open()
+        return Loan(self._sandbox.engine)
+
+    def close(self) -> None:
+        """End the environment at once: connections, threads and children go, variables and names are restored."""
+        self._sandbox.close()
+
+    # -- what it is ----------------------------------------------------------------------------------------------------
+
+    @property
+    def runtime_api(self) -> str:
+        """`"127.0.0.1:PORT"`, the value of AWS_LAMBDA_RUNTIME_API."""
+        self._require_started()
+        return self._sandbox.runtime_api
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables that a child process of an extension needs, and nothing of the caller's credentials."""
+        self._require_started()
+        return dict(self._sandbox.env)
+
+    @property
+    def now(self) -> datetime:
+        """The environment's wall time, which stamps events (aware, UTC)."""
+        self._require_started()
+        return self._sandbox.now_and_elapsed()[0]
+
+    @property
+    def elapsed(self) -> timedelta:
+        """How long the environment has run; stands still while it is frozen."""
+        self._require_started()
+        return self._sandbox.now_and_elapsed()[1]
+
+    # -- what was recorded ---------------------------------------------------------------------------------------------
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """Every request that was answered, oldest first; a poll is there once it is answered."""
+        return self._snapshot(self._sandbox.requests)
+
+    @property
+    def extensions(self) -> tuple[Extension, ...]:
+        """Every extension that registered."""
+        with self._sandbox.lock:
+            return tuple(one.snapshot for one in self._sandbox.api.extensions)
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """Every subscription that was accepted."""
+        return self._snapshot(self._sandbox.subscriptions)
+
+    @property
+    def rejections(self) -> tuple[Rejection, ...]:
+        """Every Subscribe that was refused, expected or not."""
+        return self._snapshot(self._sandbox.strictness.rejections)
+
+    @property
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """Every batch that was sent or tried, as it stands now."""
+        return self._sandbox.engine.deliveries if self._sandbox.state != "new" else ()
+
+    @property
+    def journal(self) -> tuple[Entry, ...]:
+        """Everything that happened, in order; of a long story the newest part (`lambda_telemetry_journal_limit`)."""
+        return self._sandbox.entries()
+
+    def timeline(self) -> str:
+        """The journal as aligned text: virtual time, who, what, verdict."""
+        return timeline(self.journal, self._sandbox.forgotten)
+
+    # -- waiting -------------------------------------------------------------------------------------------------------
+
+    def wait_for_extension(self, name: str | None = None, timeout: float = 5.0) -> Extension:
+        """Wait, in real seconds, until an extension has registered.
+
+        Raises WaitTimeout, which says what was seen instead; at once when a refusal that nobody expected, or the end of
+        its process, shows that it will not come.
+        """
+        with self._waiting("wait_for_extension()"):
+            return self._waits.extension(name, timeout)
+
+    def wait_for_subscription(self, name: str | None = None, timeout: float = 5.0) -> Subscription:
+        """Wait until an extension's subscription was accepted; raises as `wait_for_extension` does."""
+        with self._waiting("wait_for_subscription()"):
+            return self._waits.subscription(name, timeout)
+
+    def wait_until_ready(self, name: str | None = None, timeout: float = 5.0) -> Extension:
+        """Wait until an extension (without `name`: every one that registered) asks for its next event."""
+        with self._waiting("wait_until_ready()"):
+            return self._waits.ready(name, timeout)
+
+    def wait_until(self, predicate: Callable[[], object], timeout: float = 5.0) -> None:
+        """Wait until `predicate()` is true; raises as `wait_for_extension` does."""
+        with self._waiting("wait_until()"):
+            self._waits.until(predicate, timeout)
+
+    # -- acting as the extension ---------------------------------------------------------------------------------------
+
+    def register(self, name: str = "test-extension", events: Sequence[str] = ("INVOKE", "SHUTDOWN")) -> Extension:
+        """Register by hand, for tests of a listener alone. Raises MisuseError where Lambda would refuse."""
+        self._require_open()
+        return hand.register(self._sandbox, name, tuple(events))
+
+    def subscribe(
+        self,
+        uri: str | None = None,
+        types: Sequence[str] = ("platform", "function", "extension"),
+        schema_version: str = "2025-01-29",
+        buffering: Buffering | Mapping[str, int] | None = None,
+        name: str = "test-extension",
+        *,
+        port: int | None = None,
+    ) -> Subscription:
+        """Subscribe by hand: `uri` for HTTP, `port` for TCP; `name` is registered if it is not yet.
+
+        Loopback destinations are allowed. `buffering` is a Buffering or the wire's dict. Raises MisuseError where
+        Lambda would refuse. Brings none of Lambda's own events.
+        """
+        self._require_open()
+        return hand.subscribe(self._sandbox, uri, tuple(types), schema_version, buffering, name, port)
+
+    # -- telemetry and time --------------------------------------------------------------------------------------------
+
+    def emit(self, *events: Event) -> tuple[Delivery, ...]:
+        """Lambda generates these events now: each subscriber's buffer gets its view of them.
+
+        A batch that is full is delivered before the call returns; the rest waits for time to move. On a thread other
+        than the one that owns time the events are only buffered.
+        """
+        checked = arguments.events(events)
+        self._require_open()
+        if not self._sandbox.engine.owned_here or self._sandbox.engine.driven_elsewhere:
+            self._sandbox.engine.emit(checked, deliver=False, source="test")
+            return ()
+        with self._driving("emit()") as attempted:
+            self._sandbox.engine.emit(checked, deliver=True, source="test")
+        return _snapshots(attempted)
+
+    def push(self, batch: Iterable[Event], to: Target | None = None) -> Delivery:
+        """Send exactly these events as one batch now, past buffer and type filter. `to` is needed with several."""
+        checked = arguments.events(batch)
+        with self._driving("push()"):
+            channel = arguments.one_channel(self._sandbox, to)
+            return self._sandbox.engine.push(channel, checked).snapshot
+
+    def advance(self, delta: timedelta | None = None, *, seconds: float = 0, ms: float = 0) -> tuple[Delivery, ...]:
+        """Move time forward, stopping at each due moment to deliver, in order; returns what was delivered or tried."""
+        delta_us = arguments.duration_us(delta, seconds=seconds, ms=ms)
+        with self._driving("advance()") as attempted:
+            self._sandbox.engine.advance(delta_us)
+        return _snapshots(attempted)
+
+    def flush(self, to: Target | None = None) -> tuple[Delivery, ...]:
+        """Deliver what is buffered now, also while the environment is frozen."""
+        with self._driving("flush()") as attempted:
+            self._sandbox.engine.flush(arguments.channels(self._sandbox, to))
+        return _snapshots(attempted)
+
+    def play(self, script: Script) -> tuple[Delivery, ...]:
+        """Carry out a script's steps on this environment's clock; returns the batches delivered or tried."""
+        if not isinstance(script, Script):
+            raise MisuseError(f"play() takes a Script, not {script!r}; Script([(0, event), …]) makes one")
+        with self._driving("play()") as attempted:
+            self._player.play(script)
+        return _snapshots(attempted)
+
+    # -- life cycle ----------------------------------------------------------------------------------------------------
+
+    def invocation(
+        self,
+        *,
+        request_id: str | None = None,
+        duration_ms: float | None = None,
+        status: Status = "success",
+        error_type: str | None = None,
+        overhead_ms: float | None = None,
+        max_memory_used_mb: int | None = None,
+    ) -> AbstractContextManager[Invocation]:
+        """An invocation: INVOKE and platform.start on entering, the function's work in the block, the rest on leaving.
+
+        On leaving: platform.runtimeDone (after `duration_ms` of virtual time at least), then time moves on until what
+        was emitted is delivered, or `overhead_ms` are over, or the deadline is reached; then the extensions ask for
+        their next event, platform.report is emitted, and the environment freezes. With `overhead_ms=0` it freezes
+        before runtimeDone is out. Ends init, if it has not ended. An exception in the block ends the invocation with
+        status "error" and propagates.
+        """
+        arguments.invocation(duration_ms, status, overhead_ms)
+        return self._invocation(
+            request_id=request_id,
+            duration_ms=duration_ms,
+            status=status,
+            error_type=error_type,
+            overhead_ms=overhead_ms,
+            max_memory_used_mb=max_memory_used_mb,
+        )
+
+    @contextmanager
+    def _invocation(self, **options: Any) -> Iterator[Invocation]:  # the options of `invocation`
+        self._forbid_blocking("invocation()")
+        with self._lifecycle.invocation(**options) as invocation:
+            yield invocation
+
+    def invoke(
+        self,
+        *,
+        logs: Sequence[Record] = (),
+        request_id: str | None = None,
+        duration_ms: float | None = None,
+        status: Status = "success",
+        error_type: str | None = None,
+        overhead_ms: float | None = None,
+        max_memory_used_mb: int | None = None,
+    ) -> Invocation:
+        """`invocation` in one call, with the function's log lines."""
+        with self.invocation(
+            request_id=request_id,
+            duration_ms=duration_ms,
+            status=status,
+            error_type=error_type,
+            overhead_ms=overhead_ms,
+            max_memory_used_mb=max_memory_used_mb,
+        ) as invocation:
+            if logs:
+                invocation.log(*([logs] if isinstance(logs, str) else logs))
+        return invocation
+
+    def end_init(self, *, init_duration_ms: float = 100) -> tuple[Delivery, ...]:
+        """End the init phase: wait for the extensions to be ready; from now on register and subscribe are refused.
+
+        `init_duration_ms` of virtual time pass when init took none.
+        """
+        arguments.not_negative("init_duration_ms", init_duration_ms)
+        with self._driving("end_init()") as attempted:
+            self._lifecycle.end_init(init_duration_ms)
+        return _snapshots(attempted)
+
+    def shutdown(self, reason: ShutdownReason = "spindown") -> tuple[Delivery, ...]:
+        """Thaw, deliver what is buffered, send SHUTDOWN, wait for child processes to end as long as Lambda would."""
+        if self._sandbox.state == "closed":
+            return ()
+        with self._driving("shutdown()") as attempted:
+            self._lifecycle.shutdown(reason)
+        return _snapshots(attempted)
+
+    def freeze(self) -> None:
+        """Freeze the environment, as between invocations: wall time moves, nothing is delivered, no timer runs."""
+        self._require_open()
+        self._lifecycle.freeze()
+
+    def thaw(self) -> None:
+        """Let it go on where it was; the next call that moves time delivers."""
+        self._require_open()
+        self._lifecycle.thaw()
+
+    # -- captures, faults, processes -----------------------------------------------------------------------------------
+
+    def save_ndjson(self, path: str | os.PathLike[str]) -> None:
+        """Write what was delivered, one event a line, for `Script.from_ndjson`."""
+        captures.save(path, self.deliveries)
+
+    def fail_next_delivery(self, fault: str | int, times: int = 1, to: Target | None = None) -> None:
+        """Let the next `times` deliveries go wrong.
+
+        `fault` is "refuse", "reset", "timeout", "truncate", "duplicate", "split", or a status code that the sender
+        pretends to have got.
+        """
+        self._require_open()
+        hand.fail_next_delivery(self._sandbox, fault, times, to)
+
+    def reject_next(
+        self, route: str, status: int = 500, error_type: str | None = None, message: str | None = None, times: int = 1
+    ) -> None:
+        """Answer the next "register", "next", "subscribe", "init_error" or "exit_error" with an error.
+
+        An injected refusal is never a violation.
+        """
+        self._require_open()
+        hand.reject_next(self._sandbox, route, status, error_type, message, times)
+
+    def run_extension(
+        self,
+        argv: Sequence[str | os.PathLike[str]],
+        *,
+        name: str | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+    ) -> ExtensionProcess:
+        """Start an extension as a child process, as Lambda would; its output lines become `extension` events.
+
+        `name` defaults to the program's (or script's) file name, as on Lambda; `env` is added to `self.env`.
+        """
+        self._require_open()
+        return hand.run_extension(self._sandbox, argv, name, env, cwd)
+
+    # -- strictness and assertions -------------------------------------------------------------------------------------
+
+    @contextmanager
+    def expect_rejection(self, match: str | None = None, timeout: float = 5.0) -> Iterator[ExpectedRejection]:
+        """A refused Subscribe inside the block is expected; waits for it, fails with ProtocolViolation if none came.
+
+        `match` is a regular expression to be found in `errorType: errorMessage`.
+        """
+        self._forbid_blocking("expect_rejection()")
+        with hand.expecting_rejection(self._sandbox, match) as expected:
+            yield expected
+            with self._waiting("expect_rejection()"):
+                hand.await_rejection(self._sandbox, expected, timeout)
+
+    def check(self) -> None:
+        """Raise ProtocolViolation for everything the extension did wrong so far; clears what it raised."""
+        self._require_open()
+        self._sandbox.note_dead_children()
+        with self._sandbox.lock:
+            self._sandbox.strictness.check()
+
+    def assert_subscribed(self, name: str | None = None, **expected: Any) -> Subscription:  # any field's value
+        """The subscription (of `name`) that has these fields, others being free; `buffering={"timeout_ms": 100}` works."""
+        return assertions.subscribed(self.subscriptions, self.rejections, name, expected)
+
+    def assert_delivered(self, types: Sequence[str], to: Target | None = None) -> Delivery:
+        """The acknowledged delivery that carried exactly these event types in this order."""
+        return assertions.delivered(arguments.deliveries_to(self.deliveries, to), types)
+
+    def assert_nothing_delivered(self, to: Target | None = None) -> None:
+        """No batch was acknowledged so far."""
+        assertions.nothing_delivered(arguments.deliveries_to(self.deliveries, to))
+
+    # -- guards --------------------------------------------------------------------------------------------------------
+
+    def _require_started(self) -> None:
+        if self._sandbox.state == "new":
+            raise MisuseError("this environment is not started: use it as `with LambdaTelemetry() as lambda_telemetry:`")
+
+    def _require_open(self) -> None:
+        self._require_started()
+        if self._sandbox.state == "closed":
+            raise MisuseError("this environment is closed: its test is over; what it recorded can still be read")
+
+    def _forbid_blocking(self, what: str) -> None:
+        self._require_open()
+        if in_event_loop():
+            raise MisuseError(
+                f"{what} would block the running event loop, and with it a listener on that loop; use the"
+                f" async_lambda_telemetry fixture (AsyncLambdaTelemetry) and await {what}"
+            )
+
+    @contextmanager
+    def _driving(self, what: str) -> Iterator[dict[Any, None]]:
+        self._forbid_blocking(what)
+        with self._sandbox.engine.driving(what) as attempted:
+            self._sandbox.engine.catch_up()
+            yield attempted
+
+    @contextmanager
+    def _waiting(self, what: str) -> Iterator[None]:
+        self._forbid_blocking(what)
+        self._sandbox.pump()
+        yield
+
+    def _snapshot(self, values: Iterable[Any]) -> tuple[Any, ...]:
+        with self._sandbox.lock:
+            return tuple(values)
+
+    def __repr__(self) -> str:
+        return f"<LambdaTelemetry {self._sandbox.state} seed={self._sandbox.seed!r}>"
+
+
+def _snapshots(attempted: Iterable[Any]) -> tuple[Delivery, ...]:
+    return tuple(sent.snapshot for sent in attempted)

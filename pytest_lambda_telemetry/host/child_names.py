@@ -1,0 +1,174 @@
+"""How a child process resolves `sandbox.localdomain` and `sandbox`: the best way that this machine allows."""
+
+import contextlib
+import functools
+import io
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .names import LOOPBACK, SANDBOX_NAMES
+
+HOSTS_LINE = " ".join((LOOPBACK, *SANDBOX_NAMES))
+"""What the system's hosts file needs for every child to resolve the names, in any language."""
+NO_NAMESPACES = "PYTEST_LAMBDA_TELEMETRY_NO_NAMESPACES"
+"""Environment variable: `1` forbids mount namespaces, so that the fallback can be tested."""
+
+HINT = (
+    f"on this machine only Python and Node.js children resolve {' and '.join(SANDBOX_NAMES)}: it allows no private"
+    f" mount namespace. For any other extension add this line to /etc/hosts: {HOSTS_LINE}"
+)
+
+_HERE = Path(__file__).parent
+_LAUNCHER = _HERE / "launch.py"
+_PYTHON_SHIM = _HERE / "shims" / "python"
+_NODE_SHIM = _HERE / "shims" / "node" / "sandbox-names.cjs"
+_HOSTS = Path("/etc/hosts")
+
+_PROBE = f"import socket; print([socket.gethostbyname(name) for name in {SANDBOX_NAMES!r}])"
+_PROBE_ANSWER = repr([LOOPBACK] * len(SANDBOX_NAMES)).encode()
+_PROBE_TIMEOUT_S = 5.0  # a look-up that goes out to a name server has already failed
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The way that was chosen: `description` is for the journal, `hint` for the user where not every child is served.
+
+    `namespace` is None, or which namespaces a child gets: "mount" (as root) or "user" (a user and a mount namespace).
+    """
+
+    description: str
+    namespace: str | None = None
+    shims: bool = False
+    hint: str | None = None
+
+    def environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        """The child's variables: `env`, and with shims PYTHONPATH and NODE_OPTIONS, before what they have already."""
+        if not self.shims:
+            return dict(env)
+        python = [str(_PYTHON_SHIM), env.get("PYTHONPATH", "")]
+        quoted = str(_NODE_SHIM).replace("\\", "\\\\").replace('"', '\\"')
+        node = [f'--require "{quoted}"', env.get("NODE_OPTIONS", "")]
+        return {
+            **env,
+            "PYTHONPATH": os.pathsep.join(filter(None, python)),
+            "NODE_OPTIONS": " ".join(filter(None, node)),
+        }
+
+    def start(
+        self, program: str, argv: Sequence[str], *, env: Mapping[str, str], cwd: str | None, output: int
+    ) -> "subprocess.Popen[bytes]":
+        """Start `program` with these arguments in a session of its own; stdout and stderr go to the fd `output`.
+
+        Returns when the program runs: its process id, environment and signals are as if it had been started directly.
+        Raises OSError as Popen does.
+        """
+        if self.namespace is None:
+            return _popen(argv, program, env=self.environment(env), cwd=cwd, output=output)
+        with _pipe() as (reading, writing):
+            launcher = [sys.executable, "-I", "-S", str(_LAUNCHER)]
+            report = writing.fileno()
+            options = [self.namespace, str(report), tempfile.gettempdir(), HOSTS_LINE, program]
+            process = _popen([*launcher, *options, *argv], None, env=env, cwd=cwd, output=output, keep=(report,))
+            writing.close()
+            if failure := reading.read(16):  # nothing, and the end, once the launcher has become the program
+                process.wait()
+                raise OSError(int(failure), os.strerror(int(failure)), program)
+            return process
+
+
+_HOSTS_FILE = Resolution("child processes resolve sandbox.localdomain through the system's hosts file")
+_NAMESPACES = (
+    Resolution(
+        "child processes resolve sandbox.localdomain through a hosts file in a mount namespace of their own",
+        namespace="mount",
+    ),
+    Resolution(
+        "child processes resolve sandbox.localdomain through a hosts file in a user and a mount namespace of their own",
+        namespace="user",
+    ),
+)
+_SHIMS = Resolution(
+    "child processes resolve sandbox.localdomain through PYTHONPATH and NODE_OPTIONS: in Python and Node.js only",
+    shims=True,
+    hint=HINT,
+)
+
+
+def choose() -> Resolution:
+    """The way for this machine, found out once per process: it takes some ten milliseconds."""
+    return _choose(os.environ.get(NO_NAMESPACES) == "1")
+
+
+@functools.cache
+def _choose(no_namespaces: bool) -> Resolution:
+    if hosts_file_resolves(_HOSTS):
+        return _HOSTS_FILE
+    candidates = () if no_namespaces or not sys.platform.startswith("linux") else _NAMESPACES
+    return next((way for way in candidates if works(way)), _SHIMS)
+
+
+def hosts_file_resolves(path: Path) -> bool:
+    """Whether this hosts file has both names at the loopback address; the resolver might ask a name server."""
+    addresses: dict[str, str] = {}
+    try:
+        lines = path.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return False
+    for line in lines:
+        address, *names = line.partition("#")[0].split() or [""]
+        for name in names:
+            addresses.setdefault(name.lower(), address)
+    return all(addresses.get(name) == LOOPBACK for name in SANDBOX_NAMES)
+
+
+def works(way: Resolution) -> bool:
+    """Whether a child started this way resolves both names."""
+    with _pipe() as (reading, writing):
+        probe = [sys.executable, "-I", "-S", "-c", _PROBE]
+        try:
+            process = way.start(sys.executable, probe, env=os.environ, cwd=None, output=writing.fileno())
+        except OSError:
+            return False
+        writing.close()
+        with selectors.DefaultSelector() as selector:
+            selector.register(reading, selectors.EVENT_READ)
+            answer = reading.read(256) if selector.select(_PROBE_TIMEOUT_S) else b""
+        process.kill()
+        process.wait()
+        return answer.strip() == _PROBE_ANSWER
+
+
+def _popen(
+    argv: Sequence[str],
+    program: str | None,
+    *,
+    env: Mapping[str, str],
+    cwd: str | None,
+    output: int,
+    keep: tuple[int, ...] = (),
+) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        argv,
+        executable=program,
+        env=env,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+        pass_fds=keep,
+    )
+
+
+@contextlib.contextmanager
+def _pipe() -> Iterator[tuple[io.FileIO, io.FileIO]]:
+    """The reading and the writing end of a pipe, which no child inherits; closed afterwards."""
+    reading, writing = os.pipe()
+    with io.FileIO(reading, "r") as source, io.FileIO(writing, "w") as sink:
+        yield source, sink

@@ -1,0 +1,348 @@
+"""Extensions that are child processes: started as Lambda starts them, read without blocking them, ended for good."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from select import POLLIN, poll
+
+from ..model.errors import MisuseError, WaitTimeout
+from ..model.real import Real
+
+from . import leftovers
+from .child_names import Resolution, choose
+from .output import Output
+
+_CHUNK = 65_536  # what a pipe holds: one read takes all that is there
+_LAST_READS = 32  # after the exit: enough for the largest pipe, an end where a grandchild writes on
+_ROUNDS, _ROUND_S = 200, 0.001  # how often to look whether all that it started is gone
+_LAST_LINES = 10
+
+
+class ExtensionProcess:
+    """An extension running in a process of its own; a live object.
+
+    `name` is what Lambda calls the extension, `pid` its process id, `registered` whether it has registered, `killed`
+    whether it had to be killed because it did not end by itself.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str | os.PathLike[str]],
+        *,
+        name: str,
+        env: Mapping[str, str],
+        cwd: str | os.PathLike[str] | None = None,
+        on_lines: Callable[[], None] = lambda: None,
+        resolution: Resolution | None = None,
+    ) -> None:
+        """Start it, with exactly the variables `env`, in a session and process group of its own, without input.
+
+        `on_lines` is called, on a thread of ours, after something was read and after the process has ended.
+        `resolution` is how it resolves `sandbox.localdomain`; by default the best way the machine allows. Raises
+        MisuseError when the program cannot be started.
+        """
+        where = None if cwd is None else os.fspath(cwd)
+        self.name = name
+        self.registered = False
+        self.killed = False
+        self._on_lines = on_lines
+        self._output = Output()
+        self._lock = threading.Lock()  # guards the output and the reading end
+        self._ended = threading.Event()
+        self._code: int | None = None
+        self._at_end = False
+        self._closed = False
+        self._source, sink = os.pipe()
+        try:
+            self._process = _start(arguments(argv), resolution or choose(), env, where, sink)
+        except BaseException:
+            os.close(self._source)
+            raise
+        finally:
+            os.close(sink)
+        os.set_blocking(self._source, False)
+        self._wake_source, self._wake = os.pipe()
+        self.pid = self._process.pid
+        self._threads = [
+            threading.Thread(target=target, name=f"{name} {what}", daemon=True)
+            for target, what in ((self._read_on, "output"), (self._await_end, "exit"))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, or the negative number of the signal that ended it; None while it runs."""
+        return self._code if self._ended.is_set() else None
+
+    @property
+    def output(self) -> str:
+        """What it has written to stdout and stderr so far; of a long output the last MiB, with a mark."""
+        with self._lock:
+            return self._output.text
+
+    @property
+    def last_lines(self) -> str:
+        """The last lines of its output, indented, for a message; says so when there is none."""
+        lines = self.output.splitlines()[-_LAST_LINES:]
+        return "\n".join(f"    {line}" for line in lines) or "    (no output)"
+
+    def wait(self, timeout: float = 5.0) -> int:
+        """Wait until it ends by itself; returns its exit code. `timeout` is in real seconds, whatever is frozen.
+
+        Raises WaitTimeout, with the last lines of its output, when it still runs then.
+        """
+        self._ended.wait(timeout)
+        if (code := self.returncode) is None:
+            raise WaitTimeout(
+                f"extension {self.name} (pid {self.pid}) still runs after {timeout:g} s; its last output:\n"
+                f"{self.last_lines}"
+            )
+        return code
+
+    def take_lines(self) -> tuple[list[str], int, int]:
+        """The lines since the last call, oldest first, without newlines; how many lines and bytes were dropped.
+
+        At most 10,000 lines or 4 MiB wait here; beyond that they are dropped and counted.
+        """
+        with self._lock:
+            return self._output.take_lines()
+
+    def take_notes(self) -> list[str]:
+        """What the journal should say about its output since the last call: lines that were cut."""
+        with self._lock:
+            return self._output.take_notes()
+
+    def pump(self) -> None:
+        """Read what is in the pipe right now, without waiting: what it wrote before an answer is seen after it."""
+        self._read()
+
+    def stop(self) -> None:
+        """Stop its process group where it stands (SIGSTOP), as Lambda freezes it."""
+        self._signal(signal.SIGSTOP)
+
+    def cont(self) -> None:
+        """Let its process group go on (SIGCONT)."""
+        self._signal(signal.SIGCONT)
+
+    def terminate(self, grace_s: float) -> None:
+        """Give it `grace_s` real seconds to end by itself, then kill it; in any case kill whatever it has started.
+
+        Afterwards nothing of it is left: no process, no thread, no open pipe. A stopped process cannot use its grace:
+        `cont` first. Idempotent.
+        """
+        if self._closed:
+            return
+        self.killed = not self._ended.wait(grace_s)
+        self._kill_all()
+        os.close(self._wake)
+        for thread in self._threads:
+            thread.join()
+        self._last_reads()
+        with self._lock:
+            self._output.finish()
+            self._closed = True
+            os.close(self._source)
+        os.close(self._wake_source)
+        self._process.wait()
+
+    def __repr__(self) -> str:
+        code = self.returncode
+        state = "running" if code is None else f"ended with {code}"
+        return f"<ExtensionProcess {self.name} pid={self.pid} {state}>"
+
+    def _signal(self, number: signal.Signals) -> None:
+        if not self._closed:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: EPERM where only a zombie is left
+                os.killpg(self.pid, number)
+
+    def _kill_all(self) -> None:
+        """Kill the group, then whoever has left it, until nobody is found; a process takes a moment to be gone."""
+        started = leftovers.descendants(self.pid)
+        self._signal(signal.SIGKILL)
+        for _ in range(_ROUNDS):
+            for pid in started:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            self._last_reads()
+            started = leftovers.descendants(self.pid) | (set() if self._at_end else leftovers.writers(self._source))
+            if not started:
+                break
+            Real.sleep(_ROUND_S)
+        self._ended.wait()
+
+    def _read(self) -> bool:
+        """Read once what is there; whether anything was, the end counted."""
+        with self._lock:
+            if self._at_end or self._closed:
+                return False
+            try:
+                data = os.read(self._source, _CHUNK)
+            except BlockingIOError:
+                return False
+            if data:
+                self._output.feed(data)
+            else:
+                self._at_end = True
+                self._output.finish()
+            return True
+
+    def _last_reads(self) -> None:
+        for _ in range(_LAST_READS):
+            if not self._read():
+                break
+
+    def _read_on(self) -> None:
+        """The output thread: read until the end, or until `terminate` hangs up where a writer has survived."""
+        poller = poll()
+        poller.register(self._source, POLLIN)
+        poller.register(self._wake_source, POLLIN)
+        while not self._at_end:
+            if self._wake_source in dict(poller.poll()):
+                return
+            if self._read():
+                self._on_lines()
+
+    def _await_end(self) -> None:
+        """The exit thread: when the end is announced, all that the process wrote has been read."""
+        self._code = _exit_code(self._process)
+        self._last_reads()
+        self._ended.set()
+        self._on_lines()
+
+
+def _exit_code(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for the end, leaving a zombie where the system can: its id is given to nobody before all is cleared up."""
+    if sys.platform != "darwin":
+        with contextlib.suppress(ChildProcessError):  # the user ignores SIGCHLD: there is no zombie
+            ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            if ended is not None:
+                return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+    return process.wait()
+
+
+def _start(
+    argv: list[str], resolution: Resolution, env: Mapping[str, str], cwd: str | None, sink: int
+) -> "subprocess.Popen[bytes]":
+    program = _program(argv, env, cwd)
+    try:
+        return resolution.start(program, argv, env=env, cwd=cwd, output=sink)
+    except OSError as error:
+        raise MisuseError(
+            f"run_extension({argv!r}): the system cannot run {program}: {error.strerror}. A script needs a first line"
+            " that names an interpreter of this machine (#!/usr/bin/env python3), or is run with it:"
+            " run_extension([sys.executable, 'script.py'])"
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise MisuseError(
+            f"run_extension({argv!r}): {error}; the arguments and variables of a process are strings without NUL"
+        ) from error
+
+
+def _program(argv: list[str], env: Mapping[str, str], cwd: str | None) -> str:
+    """The path of the program to run, found as the system would find it for the child."""
+    if cwd is not None and not os.path.isdir(cwd):
+        raise MisuseError(f"run_extension({argv!r}): its working directory {cwd} does not exist")
+    if "/" not in argv[0]:
+        if found := shutil.which(argv[0], path=env.get("PATH", os.defpath)):
+            return os.path.abspath(found)
+        raise MisuseError(
+            f"run_extension({argv!r}): there is no program {argv[0]!r} in PATH ({env.get('PATH', os.defpath)});"
+            f" for a file in the working directory say './{argv[0]}'"
+        )
+    path = os.path.abspath(os.path.join(cwd or "", argv[0]))
+    if not os.path.isfile(path):
+        raise MisuseError(f"run_extension({argv!r}): there is no file {path}")
+    if not os.access(path, os.X_OK):
+        raise MisuseError(
+            f"run_extension({argv!r}): {path} is not executable; make it so (chmod +x), or run it with its"
+            f" interpreter: run_extension([sys.executable, {argv[0]!r}])"
+        )
+    return path
+
+
+def arguments(argv: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """The arguments as strings. Raises MisuseError for one string, or for none."""
+    if isinstance(argv, (str, bytes, os.PathLike)) or not argv:
+        raise MisuseError(
+            f"run_extension({argv!r}): expected a list of arguments, the program first;"
+            " for a command line in one string use shlex.split"
+        )
+    try:
+        return [os.fsdecode(argument) for argument in argv]
+    except TypeError as error:
+        raise MisuseError(f"run_extension({argv!r}): {error}; every argument is a string or a path") from error
+
+
+_INTERPRETERS = {
+    r"(python|pypy)[\d.]*": (r"-(?![WX])[A-Za-z]*[cm].*", r"-[WX]|--check-hash-based-pycs"),
+    r"node|nodejs": (r"-[ep].*|--eval.*|--print.*", r"-r|--require|--import|--loader|-C|--conditions"),
+    r"(ba|da|k|z)?sh": (r"-[A-Za-z]*c", r"-[oO]|--rcfile|--init-file"),
+    r"ruby[\d.]*": (r"-e.*", r"-[rIC]"),
+    r"perl[\d.]*": (r"-[eE].*", r"-[IM]"),
+    r"java": (r"-m|--module", r"-cp|-classpath|--class-path|-p|--module-path"),
+}
+"""Interpreters by file name: their options that take code or a module instead of a file, and those with a value."""
+
+
+def extension_name(argv: Sequence[str | os.PathLike[str]], name: str | None = None) -> str:
+    """What Lambda calls this extension: `name`, or the whole file name of what is run, suffix included.
+
+    Lambda names an external extension by its file in /opt/extensions and refuses a registration under another name
+    (Extensions API), so a suffix is part of the name. Behind an interpreter it is the script's file name. Raises
+    MisuseError where no file gives a name: with code or a module (`-c`, `-m`), or for an empty name.
+    """
+    if name is not None:
+        if not name.strip():
+            raise MisuseError(f"run_extension(name={name!r}): the name of an extension is not empty")
+        return name
+    program, *rest = arguments(argv)
+    program = Path(program).name
+    row = next((row for pattern, row in _INTERPRETERS.items() if re.fullmatch(pattern, program)), None)
+    script = program if row is None else _script(rest, *row)
+    if script is None:
+        raise MisuseError(
+            f"run_extension({[program, *rest]!r}): no file gives this extension its name;"
+            " say name='…', the name it registers with"
+        )
+    return Path(script).name
+
+
+def _script(options: list[str], code: str, valued: str) -> str | None:
+    """The script that follows an interpreter's options; None when it is given code, a module, or nothing."""
+    rest = iter(options)
+    for argument in rest:
+        if re.fullmatch(valued, argument):
+            next(rest, None)
+        elif argument == "-" or re.fullmatch(code, argument):
+            return None
+        elif not argument.startswith("-"):
+            return argument
+    return None
+
+
+_TAKEN = re.compile(r"^.*(?:address already in use|EADDRINUSE|AddrInUse).*$", re.IGNORECASE | re.MULTILINE)
+_PORT = re.compile(r"(?:[\w\]:.*]:|', )(\d{4,5})\b")
+
+
+def address_in_use(output: str) -> str | None:
+    """If this output says that a port was taken: that, and what to do about it, as a sentence. Else None.
+
+    The texts of Python, Node.js, Go, Rust, Java, Ruby and .NET are recognised.
+    """
+    if (line := _TAKEN.search(output)) is None:
+        return None
+    ports = _PORT.findall(line.group())
+    which = f"port {ports[-1]}" if ports else "the port"
+    return (
+        f"{which} that the extension listens on is taken, perhaps by the same extension in a parallel test worker:"
+        " let the extension read its port from a variable and pass a free one in env, or keep these tests in one"
+        " worker with @pytest.mark.xdist_group and --dist loadgroup"
+    )

@@ -1,0 +1,17 @@
+"""What can go wrong, named by whose fault it is."""
+
+
+class LambdaTelemetryError(Exception):
+    """The base of every error this package raises itself."""
+
+
+class MisuseError(LambdaTelemetryError):
+    """The test asked for something that cannot be: a wrong argument, order of calls, thread or loop."""
+
+
+class ProtocolViolation(LambdaTelemetryError, AssertionError):
+    """The extension under test broke the contract with Lambda."""
+
+
+class WaitTimeout(LambdaTelemetryError, TimeoutError):
+    """A bounded wait ended without what it waited for; the message says what was seen instead."""

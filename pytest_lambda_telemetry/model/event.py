@@ -1,0 +1,20 @@
+"""One telemetry event, before it is stamped, projected and sent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Record = str | Mapping[str, object]
+"""The `record` of an event: a log line, or an object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A telemetry event: `{"time": …, "type": …, "record": …}` on the wire.
+
+    `time` is the ISO-8601 UTC string to send; None means that the event is stamped at the moment it is emitted.
+    One Event may be emitted any number of times. A span whose `start` is None is resolved when the event is emitted.
+    """
+
+    type: str
+    record: Record
+    time: str | None = None

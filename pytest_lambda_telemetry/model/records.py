@@ -1,0 +1,182 @@
+"""What was recorded: frozen values, readable for as long as the test likes.
+
+`body` is the decoded JSON or None where the bytes were not JSON, `raw` the bytes; every `at` is an aware UTC datetime
+of the environment's time.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from .errors import LambdaTelemetryError
+from .headers import Headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buffering:
+    """When a batch is due: at `max_items` events, `max_bytes` bytes, or `timeout_ms` after its first event."""
+
+    max_items: int = 1000
+    max_bytes: int = 262_144
+    timeout_ms: int = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where telemetry goes: `uri` as sent (None with TCP and a port alone), and its parts. `path` keeps the query."""
+
+    protocol: str
+    uri: str | None
+    host: str
+    port: int
+    path: str = "/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Request:
+    """One request an extension made, with what it was answered. `path` keeps the query; `response` is decoded JSON."""
+
+    method: str
+    path: str
+    headers: Headers
+    body: Any  # any JSON value: what an extension sends is not ours to narrow
+    raw: bytes
+    status: int
+    response: Any
+    at: datetime
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.path} -> {self.status}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Extension:
+    """An extension that registered. `state` is where it stands in Lambda's life cycle, `errors` what it reported."""
+
+    name: str
+    extension_id: str
+    events: tuple[str, ...]
+    headers: Headers
+    state: str
+    errors: tuple[str, ...]
+    at: datetime
+
+    def __repr__(self) -> str:
+        return f"<Extension {self.name} {self.state} events={','.join(self.events)}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Subscription:
+    """An accepted Subscribe request. `types` and `body` are as sent; `buffering` has the defaults filled in."""
+
+    extension_name: str
+    extension_id: str
+    schema_version: str
+    types: tuple[str, ...]
+    destination: Destination
+    buffering: Buffering
+    body: Any  # any JSON value, as in Request
+    raw: bytes
+    headers: Headers
+    at: datetime
+
+    def __repr__(self) -> str:
+        where = self.destination.uri or f"port {self.destination.port}"
+        return f"<Subscription {self.extension_name} {self.schema_version} {','.join(self.types)} to {where}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Rejection:
+    """A Subscribe request that was refused. `faults` holds each message of its own, `message` what was answered."""
+
+    extension_name: str | None
+    status: int
+    error_type: str
+    message: str
+    faults: tuple[str, ...]
+    body: Any  # any JSON value, as in Request
+    raw: bytes
+    at: datetime
+
+    def __repr__(self) -> str:
+        return f"<Rejection {self.extension_name} {self.status} {self.error_type}: {self.message}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try at sending a batch. `status` is None when no HTTP answer came; `duration_ms` is in real milliseconds."""
+
+    at: datetime
+    status: int | None
+    error: str | None
+    duration_ms: float
+
+
+class Payload:
+    """The bytes of a batch, shared by a delivery's snapshots, which the journal lets go first when it is full."""
+
+    __slots__ = ("body", "released")
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.released = False
+
+    def release(self) -> int:
+        """Forget the bytes; how many they were."""
+        size = len(self.body)
+        self.body, self.released = b"", True
+        return size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class Delivery:
+    """A batch and every attempt at sending it, as it stood when this value was taken."""
+
+    subscription: Subscription
+    types: tuple[str, ...]
+    attempts: tuple[Attempt, ...]
+    ok: bool
+    payload: Payload = field(repr=False)
+
+    @property
+    def body(self) -> bytes:
+        """The exact bytes sent: a JSON array over HTTP, one event a line over TCP.
+
+        Raises LambdaTelemetryError when the journal's limit made it let the bytes go.
+        """
+        if self.payload.released:
+            raise LambdaTelemetryError(
+                "the bytes of this delivery were let go to keep the journal within its limit;"
+                " raise lambda_telemetry_journal_limit in pytest's ini file to keep more"
+            )
+        return self.payload.body
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The events as sent, decoded anew at each access."""
+        if self.subscription.destination.protocol == "TCP":
+            return [json.loads(line) for line in self.body.splitlines()]
+        decoded: list[dict[str, Any]] = json.loads(self.body)
+        return decoded
+
+    @property
+    def status(self) -> int | None:
+        """The status of the last attempt; None over TCP, or when no answer came."""
+        return self.attempts[-1].status if self.attempts else None
+
+    @property
+    def at(self) -> datetime:
+        """When the last attempt was made."""
+        return self.attempts[-1].at
+
+    def __repr__(self) -> str:
+        how = "ok" if self.ok else "failed"
+        return f"<Delivery to {self.subscription.extension_name} {how} [{summary(self.types)}]>"
+
+
+def summary(types: Sequence[str]) -> str:
+    """Event types for a person: `platform.start, function ×3`."""
+    return ", ".join(f"{name} ×{count}" if count > 1 else name for name, count in Counter(types).items())

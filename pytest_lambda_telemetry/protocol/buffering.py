@@ -1,0 +1,220 @@
+"""One subscription's buffer: which events make a batch, when it is due, and what is lost when nobody takes it.
+
+Theory of operation. Events join the *open* batch. It closes when it holds `max_items` events or `max_bytes` bytes of
+serialized events, or `timeout_ms` after its first event. Closed batches wait in order behind the *head*, the one batch
+that is being sent or waits to be sent again; so order is kept whatever fails. While a head is there, one more batch may
+fill up behind it; beyond that, events are lost and counted, and one `platform.logsDropped` takes their place
+(Telemetry API reference and guide; AWS publishes no bound, this one is ours).
+
+Times are microseconds of the environment's elapsed time, given by the caller: there is no clock in here.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from ..model.records import Buffering
+
+
+@dataclass(slots=True)
+class Loss:
+    """Events that will never arrive, and why."""
+
+    records: int = 0
+    size: int = 0
+    reason: str = ""
+
+    def add(self, records: int, size: int, reason: str) -> None:
+        self.records += records
+        self.size += size
+        self.reason = reason
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Serialized events that travel together.
+
+    `announced` is the loss a `platform.logsDropped` among them reports; `own_output_only` that each of them is a line
+    which the receiving extension itself has written.
+    """
+
+    due_us: int
+    replay: bool = False
+    parts: list[bytes] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
+    size: int = 0
+    attempts: int = 0
+    announced: Loss | None = None
+    announcement_size: int = 0
+    own_output_only: bool = True
+
+
+class Buffer:
+    """See the module's text. Not thread-safe: the engine holds its lock around every call.
+
+    `accepted` counts the events that ever joined a batch, `settled` those whose batch has arrived or was given up.
+    """
+
+    def __init__(self, limits: Buffering) -> None:
+        self.accepted = 0
+        self.settled = 0
+        self._limits = limits
+        self._timeout_us = limits.timeout_ms * 1000
+        self._head: Batch | None = None
+        self._closed: deque[Batch] = deque()
+        self._open: Batch | None = None
+        self._unannounced = Loss()
+        self._announcement_was_lost = False
+
+    @property
+    def empty(self) -> bool:
+        """Nothing waits: not the head, no closed batch, no open one."""
+        return self._head is None and not self._closed and self._open is None
+
+    @property
+    def has_full_batch(self) -> bool:
+        """A closed batch waits for nothing but its turn."""
+        return self._head is None and bool(self._closed)
+
+    @property
+    def due_us(self) -> int | None:
+        """When the next batch may be sent; None while there is none."""
+        batch = self._head or (self._closed[0] if self._closed else self._open)
+        return batch.due_us if batch else None
+
+    @property
+    def batch_count(self) -> int:
+        """How many batches wait, the head and the open one among them."""
+        return (self._head is not None) + len(self._closed) + (self._open is not None)
+
+    @property
+    def lost_records(self) -> int:
+        """How many events were lost since the last announcement."""
+        return self._unannounced.records
+
+    @property
+    def loss_to_announce(self) -> Loss | None:
+        """What was lost since the last announcement, once delivery works again."""
+        wanted = self._unannounced.records and self._has_room and not self._announcement_was_lost
+        return self._unannounced if wanted else None
+
+    @property
+    def _has_room(self) -> bool:
+        if self._open is not None:
+            return True
+        waiting = sum(1 for batch in self._closed if not batch.replay)
+        return waiting < (1 if self._head else 2)
+
+    def fill(
+        self,
+        parts: Sequence[bytes],
+        types: Sequence[str],
+        begin: int,
+        now_us: int,
+        reason: str,
+        *,
+        replay: bool = False,
+        own_output: bool = False,
+    ) -> int:
+        """Take events from index `begin` until a batch is full or all are taken; the index of the first not taken.
+
+        Where there is no room the rest is lost, for `reason`, and counts as taken. A replay is never lost.
+        """
+        self._announcement_was_lost = False
+        if not (replay or self._has_room):
+            self._unannounced.add(len(parts) - begin, sum(map(len, parts[begin:])), reason)
+            return len(parts)
+        if self._open is None:
+            self._open = Batch(now_us + self._timeout_us, replay=replay)
+        batch, limits = self._open, self._limits
+        end = min(len(parts), begin + limits.max_items - len(batch.parts))
+        chunk = parts[begin:end]
+        size = batch.size + sum(map(len, chunk))
+        if size >= limits.max_bytes:
+            sizes = accumulate(map(len, chunk), initial=batch.size)
+            taken = next(index for index, reached in enumerate(sizes) if index and reached >= limits.max_bytes)
+            chunk, end = chunk[:taken], begin + taken
+            size = batch.size + sum(map(len, chunk))
+        batch.parts += chunk
+        batch.types += types[begin:end]
+        batch.size = size
+        batch.own_output_only &= own_output
+        self.accepted += end - begin
+        if size >= limits.max_bytes or len(batch.parts) >= limits.max_items:
+            self._close(now_us)
+        return end
+
+    def announce(self, part: bytes, now_us: int) -> None:
+        """Put the `platform.logsDropped` that reports `loss_to_announce` behind what was buffered before the loss."""
+        loss, self._unannounced = self._unannounced, Loss()
+        if self._open is None:
+            self._open = Batch(now_us + self._timeout_us)
+        self.accepted += 1
+        self._open.parts.append(part)
+        self._open.types.append("platform.logsDropped")
+        self._open.size += len(part)
+        self._open.own_output_only = False
+        self._open.announced, self._open.announcement_size = loss, len(part)
+        if self._open.size >= self._limits.max_bytes or len(self._open.parts) >= self._limits.max_items:
+            self._close(now_us)
+
+    def lose(self, records: int, size: int, reason: str) -> None:
+        """Count events that were lost before they came here."""
+        self._unannounced.add(records, size, reason)
+
+    def forget_loss(self) -> None:
+        """Stop counting a loss that nobody is to be told of."""
+        self._unannounced = Loss()
+
+    def close_open(self, now_us: int) -> None:
+        """Make what is buffered due now, as a flush does."""
+        if self._head is not None:
+            self._head.due_us = min(self._head.due_us, now_us)
+        if self._open is not None:
+            self._close(now_us)
+
+    def begin(self) -> Batch:
+        """The batch to send now, which becomes the head. Only where `due_us` is not None."""
+        if self._head is None:
+            if self._closed:
+                self._head = self._closed.popleft()
+            else:
+                assert self._open is not None, "begin() without a batch"
+                self._head, self._open = self._open, None
+        self._head.attempts += 1
+        return self._head
+
+    def succeeded(self) -> None:
+        """The head has arrived."""
+        assert self._head is not None, "succeeded() without a batch in flight"
+        self.settled += len(self._head.parts)
+        self._head = None
+        self._announcement_was_lost = False
+
+    def failed(self, retry_us: int | None, reason: str) -> None:
+        """The head has not arrived: it waits until `retry_us`, or is lost for `reason`.
+
+        An announcement that is lost goes back to what is unannounced; alone it brings no new one, or a dead listener
+        would be told for ever that it was told.
+        """
+        batch = self._head
+        assert batch is not None, "failed() without a batch in flight"
+        if retry_us is not None:
+            batch.due_us = retry_us
+            return
+        self._head = None
+        self.settled += len(batch.parts)
+        records, size = len(batch.parts), batch.size
+        if batch.announced:
+            records, size = records - 1, size - batch.announcement_size
+            self._announcement_was_lost = records == 0
+            self._unannounced.add(batch.announced.records, batch.announced.size, batch.announced.reason)
+        if records:
+            self._unannounced.add(records, size, reason)
+
+    def _close(self, now_us: int) -> None:
+        batch, self._open = self._open, None
+        assert batch is not None
+        batch.due_us = min(batch.due_us, now_us)
+        self._closed.append(batch)

@@ -1,0 +1,253 @@
+"""The tables of the wire contract: versions, limits, texts and profiles.
+
+Each row names its source: the Lambda Telemetry API reference, the guide (accessing telemetry data), the Extensions
+API, the Logs API, AWS's own emulator, or "seen": reported in public of the live service.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+
+from .strict_json import printable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How this environment answers: the choices of a test's Settings that decide a verdict.
+
+    `fidelity` is "documented" (the Lambda Telemetry API reference) or "observed" (the live service).
+    """
+
+    fidelity: str = "documented"
+    log_format: str = "Text"
+    initialization_type: str = "on-demand"
+    local_testing: bool = False
+    allow_loopback_destination: bool = False
+    internal_extensions: tuple[str, ...] = ()
+
+    @property
+    def observed(self) -> bool:
+        """The live service's behaviour is wanted where it differs from the reference."""
+        return self.fidelity == "observed"
+
+    @property
+    def managed_instances(self) -> bool:
+        """The function runs on Lambda Managed Instances."""
+        return self.initialization_type == "lambda-managed-instances"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a request: the text Lambda answers, and the rule behind it for a person."""
+
+    message: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error answer: `{"errorType": …, "errorMessage": …}` with a status. `faults` say more to a person."""
+
+    status: int
+    error_type: str
+    message: str
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def body(self) -> bytes:
+        """The bytes of the answer, spaced as the reference prints them; ASCII, whatever the message holds."""
+        return json.dumps({"errorType": self.error_type, "errorMessage": self.message}).encode("ascii")
+
+
+# What a Subscribe body may say -----------------------------------------------------------------------------------
+
+TYPES = ("platform", "function", "extension")  # reference; a single event type such as platform.runtimeDone is not one
+PROTOCOLS = ("HTTP", "TCP")  # reference; case-sensitive in AWS's emulator
+FIELDS = ("schemaVersion", "types", "buffering", "destination")  # seen: the order of the live service's own message
+DESTINATION_FIELDS = ("protocol", "URI", "port", "method", "encoding")  # reference; AWS's emulator; AWS's Go sample
+MANAGED_INSTANCES_VERSIONS = ("2025-01-29",)  # reference: the only schema version of Lambda Managed Instances
+
+SANDBOX_HOST = "sandbox.localdomain"  # reference
+SANDBOX_HOSTS = (SANDBOX_HOST, "sandbox")  # seen: many extensions name the short form
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "0.0.0.0")  # refused by the live service; a setting lets them in
+RESERVED_PORT = 9001  # guide: Lambda's own, for TCP too
+PORTS = range(1, 65_536)
+
+MAX_BODY_BYTES = 1_048_576  # AWS's emulator
+MAX_EXTENSIONS = 10  # Extensions API
+EVENT_TYPES = ("INVOKE", "SHUTDOWN")  # Extensions API
+
+MEDIA_TYPE = "application/json"  # reference
+
+SLOW_CONSUMER = (  # AWS's emulator: the reason of platform.logsDropped
+    "Some logs were dropped because the downstream consumer is slower than the logs production rate"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The integers a `buffering` field may hold, ends included."""
+
+    minimum: int
+    maximum: int
+
+
+BUFFERING_LIMITS: Mapping[str, Limit] = MappingProxyType(
+    {
+        "maxItems": Limit(1_000, 10_000),  # reference
+        "maxBytes": Limit(262_144, 1_048_576),  # reference, bytes
+        "timeoutMs": Limit(25, 30_000),  # reference, milliseconds
+    }
+)
+DEFAULT_MAX_BYTES = 262_144  # reference
+DEFAULT_TIMEOUT_MS = 1_000  # reference
+
+
+class Api(Enum):
+    """The two APIs an extension can subscribe with, and all in which their Subscribe calls differ.
+
+    `path` is that of the call, `default_version` what an omitted schemaVersion means (None: it is required),
+    `validation_error` the error type of a refused body in the documented profile, `default_max_items` what an omitted
+    maxItems means by fidelity, `prefix` that of every other error type, `label` the API in running text and `title`
+    its name in the live service's message about using both.
+    """
+
+    TELEMETRY = (
+        "Telemetry",
+        "/2022-07-01/telemetry",  # reference: for every schemaVersion
+        ("2025-01-29", "2022-12-13", "2022-07-01"),  # reference
+        None,
+        "ValidationError",  # reference
+        {"documented": 1_000, "observed": 10_000},  # reference; guide, AWS's emulator, seen
+    )
+    LOGS = (
+        "Logs",
+        "/2020-08-15/logs",  # Logs API, as are all of these
+        ("2020-08-15", "2021-03-18"),
+        "2020-08-15",
+        "Logs.ValidationError",
+        {"documented": 10_000, "observed": 10_000},
+    )
+
+    def __init__(
+        self,
+        word: str,
+        path: str,
+        schema_versions: tuple[str, ...],
+        default_version: str | None,
+        validation_error: str,
+        default_max_items: Mapping[str, int],
+    ) -> None:
+        self.path = path
+        self.schema_versions = schema_versions
+        self.default_version = default_version
+        self.validation_error = validation_error
+        self.default_max_items = default_max_items
+        self.prefix = f"{word}."
+        self.label = f"{word} API"
+        self.title = f"{word}API"
+
+
+TELEMETRY, LOGS = Api.TELEMETRY, Api.LOGS
+
+
+# How a refused body is answered ----------------------------------------------------------------------------------
+
+
+class Kind(Enum):
+    """What sort of fault a body has; the value is how the live service answers it [seen]: status and error type."""
+
+    UNDECODABLE = (400, "DeserializationError")
+    INVALID = (400, "ValidationError")
+    DENIED = (403, "AccessDenied")
+
+
+def refused_body(profile: Profile, api: Api, found: Sequence[tuple[Kind, Fault]]) -> Refusal:
+    """The answer to a body with these faults (at least one), which are in the reference's listing order.
+
+    The reference joins every message in one; the live service answers the first fault alone, with a type of its own.
+    """
+    if profile.observed:
+        kind, first = found[0]
+        status, name = kind.value
+        return Refusal(status, api.prefix + name, first.message, (first,))
+    faults = tuple(fault for _, fault in found)
+    return Refusal(400, api.validation_error, "; ".join(fault.message for fault in faults), faults)
+
+
+# Every other refusal ---------------------------------------------------------------------------------------------
+
+
+def single(status: int, error_type: str, message: str, rule: str) -> Refusal:
+    """A refusal with one fault."""
+    return Refusal(status, error_type, message, (Fault(message, rule),))
+
+
+def already_subscribed_elsewhere(profile: Profile, *, extension_name: str, api: Api) -> Refusal:
+    """`api` is refused, because the extension has subscribed with the other one (guide; the text as seen)."""
+    other = LOGS if api is TELEMETRY else TELEMETRY
+    return single(
+        400,
+        f"{api.prefix}AccessDenied" if profile.observed else api.validation_error,
+        f"The extension {printable(extension_name)} is already subscribed to the {other.title}."
+        " You must either subscribe to the LogsAPI or the TelemetryAPI",
+        f"an extension uses one of the two APIs: drop its subscription with the {other.label} or this one",
+    )
+
+
+def subscription_closed(api: Api) -> Refusal:
+    """Init is over (seen)."""
+    return single(
+        403,
+        f"{api.prefix}SubscriptionClosed",
+        f"{api.label} subscription is closed already",
+        "subscribe during initialization, before asking for the next event:"
+        " init is over once the runtime and every registered extension have asked",
+    )
+
+
+def not_supported(api: Api) -> Refusal:
+    """The 202 of a local testing environment: no error, but nothing will ever be delivered (reference; emulator)."""
+    return single(
+        202,
+        f"{api.prefix}NotSupported",
+        f"{api.label} is not supported",
+        "an extension must cope with 202: local testing environments have no telemetry",
+    )
+
+
+def service_error() -> Refusal:
+    """Lambda's own failure (reference; AWS's emulator)."""
+    return single(
+        500,
+        "InternalServerError",
+        "Internal Server Error",
+        "an extension should log a service error and give up or try again during init",
+    )
+
+
+def too_large() -> Refusal:
+    """A request body over MAX_BODY_BYTES (AWS's emulator)."""
+    return single(
+        413,
+        "RequestEntityTooLarge",
+        f"the request body is larger than {MAX_BODY_BYTES} bytes",
+        f"a request body holds at most {MAX_BODY_BYTES} bytes",
+    )
+
+
+def method_not_allowed(allow: str) -> Refusal:
+    """A known path, asked with another method than `allow`, the value of the Allow header (AWS's emulator)."""
+    return single(405, "MethodNotAllowed", f"this path answers {allow} only", f"use {allow}")
+
+
+def not_found(path: str) -> Refusal:
+    """A path that no API of the execution environment has (AWS's emulator)."""
+    return single(
+        404,
+        "NotFound",
+        f"there is nothing at {printable(path)}",
+        f"subscribe at {TELEMETRY.path} or {LOGS.path}; the Extensions API is below /2020-01-01/extension/",
+    )

@@ -1,0 +1,128 @@
+"""Events as bytes: one event, a run of log lines, a whole body."""
+
+import json
+from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring, encode_basestring_ascii
+from math import isinf
+
+from ..model.errors import MisuseError
+from ..model.event import Record
+
+MAX_RECORD_BYTES = 262_144
+"""The longest function or extension record that the live service sends in one event, in UTF-8 bytes."""
+
+
+def _plain(value: object) -> object:
+    """What the encoder does not know: any mapping counts as an object."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+_raw = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+_escaped = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=_plain)
+
+_UNSENDABLE = (TypeError, ValueError, RecursionError)
+
+
+def _misuse(what: str, error: Exception) -> MisuseError:
+    return MisuseError(
+        f"{what} cannot be sent as JSON: {error}; use strings, finite numbers, booleans, None, lists and dicts"
+    )
+
+
+def encode(event: Mapping[str, object]) -> bytes:
+    """One event as compact JSON in UTF-8; a lone surrogate, which UTF-8 cannot hold, has it escaped instead.
+
+    Raises MisuseError for what JSON cannot hold: NaN, an infinity, a cycle, an object of some other kind.
+    """
+    try:
+        return _raw.encode(event).encode()
+    except UnicodeEncodeError:
+        return _escaped.encode(event).encode()
+    except _UNSENDABLE as error:
+        raise _misuse(f"the record of this {event.get('type')!r} event", error) from error
+
+
+def encode_lines(time: str, type: str, records: Sequence[str]) -> list[bytes]:
+    """Many log lines of one moment and type, each as `encode` would have it; the fast way for large batches."""
+    # a template spares building and walking a dict per line
+    opening = f'{{"time":{encode_basestring(time)},"type":{encode_basestring(type)},"record":'
+    try:
+        return [f"{opening}{encode_basestring(record)}}}".encode() for record in records]
+    except UnicodeEncodeError:
+        return [_encode_line(opening, record) for record in records]
+
+
+def _encode_line(opening: str, record: str) -> bytes:
+    try:
+        return f"{opening}{encode_basestring(record)}}}".encode()
+    except UnicodeEncodeError:
+        return f"{opening}{encode_basestring_ascii(record)}}}".encode()
+
+
+def http_body(parts: Sequence[bytes]) -> bytes:
+    """Encoded events as the body of a POST: a JSON array."""
+    return b"[%b]" % b",".join(parts)
+
+
+def tcp_body(parts: Sequence[bytes]) -> bytes:
+    """Encoded events as written to a TCP connection: one a line, each line ended."""
+    return b"".join([b"%b\n" % part for part in parts])
+
+
+def to_text(value: object) -> str:
+    """A value as compact JSON text, for a place that takes only strings. Raises MisuseError as `encode` does."""
+    try:
+        return _raw.encode(value)
+    except _UNSENDABLE as error:
+        raise _misuse("this record", error) from error
+
+
+def _finite(literal: str) -> float:
+    number = float(literal)
+    if isinf(number):
+        raise ValueError(f"{literal} is out of range")
+    return number
+
+
+def _not_json(literal: str) -> float:
+    raise ValueError(f"{literal} is not JSON")
+
+
+_decoder = json.JSONDecoder(parse_float=_finite, parse_constant=_not_json)
+
+
+def from_text(text: str) -> object:
+    """JSON text as a value that can be sent again: NaN and infinities are refused. Raises ValueError."""
+    try:
+        decoded: object = _decoder.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    return decoded
+
+
+def cut_record(record: Record, limit: int = MAX_RECORD_BYTES) -> list[Record]:
+    """A log record in pieces of at most `limit` UTF-8 bytes, as the live service cuts those over 256 KiB.
+
+    Each piece is sent as an event of its own. The cut falls anywhere but inside a character; a record that fits is
+    returned alone and as it is, an object that does not is cut as its JSON text. Seen in production:
+    DataDog/datadog-lambda-extension pull 1357.
+    """
+    if limit < 4:
+        raise MisuseError(f"cannot cut records to {limit} bytes: one character may take 4; pass limit=4 or more")
+    text = record if isinstance(record, str) else to_text(record)
+    if len(text) * 4 <= limit:
+        return [record]
+    data = text.encode("utf-8", "surrogatepass")
+    if len(data) <= limit:
+        return [record]
+    pieces: list[Record] = []
+    start = 0
+    while start < len(data):
+        end = min(start + limit, len(data))
+        while end < len(data) and data[end] & 0xC0 == 0x80:  # a continuation byte: step back to its character
+            end -= 1
+        pieces.append(data[start:end].decode("utf-8", "surrogatepass"))
+        start = end
+    return pieces

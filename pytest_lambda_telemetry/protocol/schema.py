@@ -1,0 +1,104 @@
+"""The tables of the event schemas: types, values, and which schema version added which field.
+
+Source of every table: Lambda Telemetry API event schema reference and its published schemas of the three versions.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal, NotRequired, TypedDict
+from uuid import UUID, uuid5
+
+Status = Literal["success", "error", "failure", "timeout"]
+InitializationType = Literal["on-demand", "provisioned-concurrency", "snap-start", "lambda-managed-instances"]
+Phase = Literal["init", "invoke"]
+LifecycleEvent = Literal["INVOKE", "SHUTDOWN"]
+TelemetryType = Literal["platform", "function", "extension"]
+ShutdownReason = Literal["spindown", "timeout", "failure"]
+
+
+class Span(TypedDict):
+    """A stretch of time inside a record, in the wire's spelling.
+
+    `start` is an ISO-8601 UTC string; left out or None, it is worked out when the event is emitted, so that the
+    spans lie one after the other and the last one ends at the event's time.
+    """
+
+    name: str
+    durationMs: float
+    start: NotRequired[str | None]
+
+
+class Tracing(TypedDict):
+    """The X-Ray context of a record, in the wire's spelling."""
+
+    type: str
+    value: str
+    spanId: NotRequired[str]
+
+
+V2022_07: Final = "2022-07-01"
+V2022_12: Final = "2022-12-13"
+V2025_01: Final = "2025-01-29"
+VERSIONS: Final = (V2022_07, V2022_12, V2025_01)
+"""Every schema version, oldest first; as ISO dates they compare as strings."""
+
+TRACE_TYPE: Final = "X-Amzn-Trace-Id"
+LOG_TYPES: Final = frozenset({"function", "extension"})
+RESPONSE_SPANS: Final = frozenset({"responseLatency", "responseDuration"})
+
+_ENVIRONMENT = ("functionName", "functionVersion", "instanceId", "instanceMaxMemory", "tracing")
+_REPORT_STATUS = ("status", "errorType", "tracing")
+
+ADDED: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
+    {
+        "platform.initStart": {V2022_12: _ENVIRONMENT},
+        "platform.initRuntimeDone": {V2022_12: ("tracing",)},
+        "platform.initReport": {V2022_12: _REPORT_STATUS},
+        "platform.restoreStart": {V2022_12: _ENVIRONMENT},
+        "platform.restoreRuntimeDone": {V2022_12: ("tracing",)},
+        "platform.restoreReport": {V2022_12: _REPORT_STATUS},
+        "platform.start": {V2025_01: ("functionArn", "tenantId")},
+        "platform.runtimeDone": {V2025_01: ("tenantId",)},
+        "platform.report": {V2022_12: ("metrics.billedRestoreDurationMs",), V2025_01: ("tenantId",)},
+        "platform.extension": {V2022_12: ("errorType",)},
+    }
+)
+"""Per event type, the fields of its record that each version added; a dot leads into an object."""
+
+REQUIRED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "platform.initStart": frozenset({"initializationType", "phase"}),
+        "platform.initRuntimeDone": frozenset({"initializationType", "phase", "status"}),
+        "platform.initReport": frozenset({"initializationType", "phase", "status", "metrics.durationMs"}),
+        "platform.restoreStart": frozenset(),
+        "platform.restoreRuntimeDone": frozenset({"status"}),
+        "platform.restoreReport": frozenset({"status", "metrics.durationMs"}),
+        "platform.start": frozenset({"requestId"}),
+        "platform.runtimeDone": frozenset({"requestId", "status"}),
+        "platform.report": frozenset({"requestId", "status", "metrics.durationMs"}),
+        "platform.extension": frozenset({"name", "state", "events"}),
+        "platform.telemetrySubscription": frozenset({"name", "state", "types"}),
+        "platform.logsDropped": frozenset({"reason", "droppedRecords", "droppedBytes"}),
+    }
+)
+"""Per platform event type, the fields that no record lacks (`status` of the reports: from 2022-12-13 on)."""
+
+_NAMESPACE = UUID("8f0c3f0e-3c8e-5d55-9d0c-5a3f5c7d9b11")
+
+
+def request_id(number: int = 0) -> str:
+    """The request id of the invocation with this number: always the same one, in every run."""
+    return str(uuid5(_NAMESPACE, f"invocation {number}"))
+
+
+def trace_header(request_id: str) -> str:
+    """The value of the X-Amzn-Trace-Id header that belongs to a request id."""
+    digits = uuid5(_NAMESPACE, f"trace {request_id}").hex
+    parent = uuid5(_NAMESPACE, f"parent {request_id}").hex[:16]
+    return f"Root=1-62e900b2-{digits[:24]};Parent={parent};Sampled=1"
+
+
+def tracing(request_id: str) -> Tracing:
+    """The `tracing` of the platform events that belong to a request id."""
+    span = uuid5(_NAMESPACE, f"span {request_id}").hex[:16]
+    return {"spanId": span, "type": TRACE_TYPE, "value": trace_header(request_id)}

@@ -1,0 +1,416 @@
+"""One fake execution environment: it owns the parts and is what they ask for one another."""
+
+import contextlib
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from .. import events
+from ..engine.clock import Clock, SystemClock, from_us
+from ..engine.journal import DEFAULT_LIMIT, Entry, Journal
+from ..engine.run import Engine
+from ..host.environ import ENVIRON, Frame, child_variables, lambda_variables
+from ..host.names import NAMES
+from ..host.process import ExtensionProcess, address_in_use
+from ..integrations import following_any, passthrough
+from ..model.errors import MisuseError
+from ..model.event import Event
+from ..model.headers import Headers
+from ..model.records import Rejection, Request, Subscription
+from ..protocol.contract import LOGS, Api
+from ..protocol.lifecycle import Phase, Trigger, advance_phase, init_over
+from ..protocol.projection import View
+from ..protocol.subscription import Accepted
+from ..settings import Settings
+from ..wire.api import Refused, RuntimeApi
+from ..wire.extensions import LiveExtension
+
+from ..wire.sender import Outcome, Sender
+from ..wire.server import Server
+from .fault_plan import FaultPlan
+from .machine import MACHINE
+from .strictness import Strictness, describe_refusal
+
+State = Literal["new", "open", "closed"]
+
+
+class Sandbox:
+    """The connected parts. Implements the ports of `wire.api` and `engine.run`."""
+
+    def __init__(self, settings: Settings, seed: str, *, shared: bool, limit: int = DEFAULT_LIMIT) -> None:
+        self.settings = settings
+        self.profile = settings.profile
+        self.lock = threading.Condition()
+        self.state: State = "new"
+        self.phase = Phase.INIT
+        self.seed = seed
+        self.requests: deque[Request] = deque(maxlen=limit)
+        self.subscriptions: list[Subscription] = []
+        self.processes: list[ExtensionProcess] = []
+        self.strictness = Strictness(settings.strict, limit)
+        self.faults = FaultPlan()
+        self.init_started_us: int | None = None
+        self.happened = threading.Event()
+        self.api = RuntimeApi(self)
+        self.shared = shared
+        self._limit = limit
+        self._closing = contextlib.ExitStack()
+        self._frame: Frame | None = None
+        self._mourned: list[ExtensionProcess] = []
+
+    # -- start and end -------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start serving; the sandbox's names resolve from now on."""
+        if self.state != "new":
+            raise MisuseError("this environment was started before; make a new one")
+        settings = self.settings
+        with self._closing as undo:
+            self.clock = self._make_clock(undo)
+            self.journal = Journal(self._times, self._limit)
+            self.sender = Sender(settings.delivery_timeout_s)
+            undo.callback(self.sender.close)
+            retry = settings.retry
+            self.engine = Engine(
+                clock=self.clock,
+                journal=self.journal,
+                lock=self.lock,
+                ports=self,
+                delay_ms=retry.delay_ms if retry else lambda _attempts: None,
+                cut=self.profile.observed,
+            )
+            self._server = MACHINE.server() if self.shared else Server()
+            if not self.shared:
+                undo.callback(self._server.close)
+            self._server.attach(self.api.handle, self.api.malformed)
+            undo.callback(self._server.detach, self.api.handle)
+            NAMES.install()
+            undo.callback(NAMES.uninstall)
+            for notice in passthrough.install(self._is_ours):
+                self.journal.record("note", "test", notice)
+            undo.callback(passthrough.uninstall, self._is_ours)
+            self._closing = undo.pop_all()
+        self.variables = lambda_variables(
+            runtime_api=self._server.address,
+            function_name=settings.function_name,
+            function_version=settings.function_version,
+            memory_mb=settings.memory_mb,
+            initialization_type=settings.initialization_type,
+            region=settings.region,
+        )
+        self.state = "open"
+        if self.clock.real:
+            self._start_background()
+
+    def own_environ(self) -> None:
+        """Put Lambda's variables into `os.environ`; the environment that did so last owns it."""
+        if self._frame is not None:
+            raise MisuseError("this environment is entered already")
+        self._frame = ENVIRON.enter(self.variables)
+
+    def disown_environ(self) -> None:
+        """Give `os.environ` back as it was."""
+        if self._frame is not None:
+            ENVIRON.leave(self._frame)
+            self._frame = None
+
+    def _make_clock(self, undo: contextlib.ExitStack) -> Clock:
+        settings = self.settings
+        start = settings.start_time
+        if settings.clock == "system":
+            return SystemClock(start)
+        if settings.clock == "virtual":
+            return Clock(start, lambda: None)
+        if settings.clock != "auto":
+            undo.enter_context(following_any.freeze(settings.clock, start))
+        following_any.watch(self)
+        undo.callback(following_any.unwatch, self)
+        return Clock(start, following_any.active)
+
+    def _start_background(self) -> None:
+        stopped = threading.Event()
+        thread = threading.Thread(
+            target=self.engine.deliver_in_real_time, args=(stopped.is_set,), name="lambda-telemetry-clock", daemon=True
+        )
+
+        def stop() -> None:
+            with self.lock:
+                stopped.set()
+                self.lock.notify_all()
+            thread.join()
+
+        thread.start()
+        self._closing.callback(stop)
+
+    def close(self) -> None:
+        """End everything: polls, children, threads, sockets, variables, names. Doing it again does nothing."""
+        if self.state != "open":
+            return
+        for process in self.processes:
+            process.terminate(0.0)
+        with self.lock:
+            self.state = "closed"
+            self.phase = advance_phase(self.phase, Trigger.CLOSE)
+            for extension in self.api.extensions:
+                extension.hang_up()
+            self.lock.notify_all()
+        self.disown_environ()
+        self._closing.close()
+        MACHINE.retire([extension.extension_id for extension in self.api.extensions])
+
+    def _is_ours(self, host: str, port: int) -> bool:
+        return port == self._server.port and host in ("127.0.0.1", "localhost")
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The whole environment of a child process."""
+        return child_variables(self.variables, {})
+
+    @property
+    def runtime_api(self) -> str:
+        return self._server.address
+
+    # -- time ----------------------------------------------------------------------------------------------------------
+
+    def _times(self) -> tuple[datetime, int]:
+        return self.clock.now, self.clock.elapsed_us
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.now
+
+    def now_and_elapsed(self) -> tuple[datetime, timedelta]:
+        """Both times as a caller outside of a call sees them: a followed clock may be ahead of what is delivered."""
+        with self.lock:
+            wall_us, elapsed_us = self.clock.peek() if not self.engine.driving_here else self._our_times()
+        return from_us(wall_us), timedelta(microseconds=elapsed_us)
+
+    def _our_times(self) -> tuple[int, int]:
+        return self.clock.wall_us, self.clock.elapsed_us
+
+    def before_move(self) -> None:
+        """The test's own `tick` or `move_to` is about to move time."""
+        if not (self.engine.owned_here or self.engine.driving_here):
+            raise MisuseError(
+                "tick() and move_to() move the time of this environment, and only the thread that started it may;"
+                " call them from there, or use clock='virtual', which does not follow freezegun or time-machine"
+            )
+
+    def after_move(self) -> None:
+        """It has moved: deliver what became due, unless that would block a running event loop."""
+        if not (in_event_loop() or self.engine.driving_here):
+            with self.engine.driving("tick()"):
+                self.engine.catch_up()
+
+    # -- ports of the API ----------------------------------------------------------------------------------------------
+
+    @property
+    def function(self) -> dict[str, str]:
+        settings = self.settings
+        return {
+            "functionName": settings.function_name,
+            "functionVersion": settings.function_version,
+            "handler": settings.handler,
+        }
+
+    @property
+    def account_id(self) -> str:
+        return self.settings.account_id
+
+    @property
+    def init_over(self) -> bool:
+        return init_over(self.phase)
+
+    def new_identifier(self) -> str:
+        return MACHINE.identifier(self.seed)
+
+    def is_stray(self, extension_id: str) -> bool:
+        return self.state == "closed" or MACHINE.is_retired(extension_id)
+
+    def record(self, kind: str, who: str, what: str, verdict: str = "") -> None:
+        with self.lock:
+            self.journal.record(kind, who, what, verdict)
+            self.happened.set()
+            self.lock.notify_all()
+
+    def requested(self, request: Request) -> None:
+        self.requests.append(request)
+        self.lock.notify_all()
+
+    def registered(self, extension: LiveExtension) -> None:
+        process = self.process_of(extension.name)
+        if process is not None:
+            process.registered = True
+        if self.init_started_us is None:
+            self.init_started_us = self.clock.elapsed_us
+            if self.settings.platform_events:
+                self.own(events.platform_init_start(**self.init_fields(), **self.function_fields()))
+
+    def asked_for_next(self, extension: LiveExtension) -> None:
+        self.record("lifecycle", extension.name, "asks for its next event")
+
+    def subscribed(
+        self, extension: LiveExtension, accepted: Accepted, api: Api, raw: bytes, headers: Headers
+    ) -> None:
+        subscription = Subscription(
+            extension_name=extension.name,
+            extension_id=extension.extension_id,
+            schema_version=accepted.schema_version,
+            types=accepted.types,
+            destination=accepted.destination,
+            buffering=accepted.buffering,
+            body=accepted.body,
+            raw=raw,
+            headers=headers,
+            at=self.now,
+        )
+        self.subscriptions.append(subscription)
+        view = View(
+            schema_version=accepted.schema_version,
+            log_format=self.settings.log_format,
+            managed_instances=self.profile.managed_instances,
+            logs_api=api is LOGS,
+        )
+        self.engine.subscribe(subscription, view)
+        self.lock.notify_all()
+        if not extension.by_hand:
+            self._announce_subscription(extension.name, "Subscribed", accepted.types)
+
+    def subscribed_again(self, extension: LiveExtension, accepted: Accepted) -> None:
+        if self.profile.observed and not extension.by_hand:
+            self._announce_subscription(extension.name, "Already subscribed", accepted.types)
+
+    def _announce_subscription(self, name: str, state: str, types: Sequence[str]) -> None:
+        if self.settings.platform_events:
+            self.own(events.platform_telemetry_subscription(name=name, state=state, types=list(types)))
+
+    def refused(self, refused: Refused) -> None:
+        refusal = refused.refusal
+        if refused.route == "subscribe":
+            rejection = Rejection(
+                extension_name=refused.who,
+                status=refusal.status,
+                error_type=refusal.error_type,
+                message=refusal.message,
+                faults=tuple(fault.message for fault in refusal.faults) or (refusal.message,),
+                body=refused.body,
+                raw=refused.raw,
+                at=self.now,
+            )
+            self.strictness.rejected(rejection, refusal, injected=refused.injected)
+        elif refused.route == "register" and not refused.injected:
+            self.strictness.violated(describe_refusal("Register", refused.who, refusal, refused.raw))
+
+    # -- ports of the engine -------------------------------------------------------------------------------------------
+
+    def send(self, subscription: Subscription, body: bytes) -> Outcome:
+        return self.faults.send(self.sender, subscription, body)
+
+    def end_call(self) -> None:
+        self.sender.end_call()
+
+    def pump(self) -> None:
+        for process in self.processes:
+            process.pump()
+
+    def drain(self) -> None:
+        """Turn what children have written into `extension` events."""
+        for process in self.processes:
+            lines, lost, lost_bytes = process.take_lines()
+            for note in process.take_notes():
+                self.record("note", process.name, note)
+            if lost:
+                self.record("drop", process.name, f"{lost} lines ({lost_bytes} bytes) of output", "inbox full")
+            if lines:
+                ending = "\n" if self.profile.observed else ""
+                produced = [events.extension(line + ending) for line in lines]
+                self.engine.emit(produced, deliver=False, source=process.name, by=process.name)
+
+    def report_loop(self, subscription: Subscription) -> None:
+        name = subscription.extension_name
+        self.record("note", name, "feedback loop: its further output is not delivered to itself")
+        self.strictness.violated(
+            f"feedback loop: extension {name!r} is subscribed to 'extension' and writes output for every batch it"
+            " receives, which comes back to it as the next batch; three batches in a row held nothing else.\n"
+            "  On Lambda this runs for ever and is billed. Write nothing while handling telemetry, or subscribe without"
+            " 'extension'."
+        )
+
+    # -- views -----------------------------------------------------------------------------------------------------
+
+    def entries(self) -> tuple[Entry, ...]:
+        """The journal."""
+        with self.lock:
+            return self.journal.entries if self.state != "new" else ()
+
+    @property
+    def forgotten(self) -> int:
+        return self.journal.forgotten if self.state != "new" else 0
+
+    # -- Lambda's own events -------------------------------------------------------------------------------------------
+
+    def own(self, *generated: Event) -> None:
+        """Lambda generates events of its own: they buffer, and are delivered by the next call that moves time."""
+        self.engine.emit(generated, deliver=False)
+
+    def init_fields(self) -> dict[str, object]:
+        return {"initialization_type": self.settings.initialization_type, "phase": "init"}
+
+    def function_fields(self) -> dict[str, object]:
+        return {"function_name": self.settings.function_name, "function_version": self.settings.function_version}
+
+    # -- strictness ----------------------------------------------------------------------------------------------------
+
+    def violations(self) -> str | None:
+        """What the extension did wrong and nobody was told yet, as one text, if that matters here."""
+        with self.lock:
+            text = self.strictness.take()
+        return text if self.settings.strict else None
+
+    # -- look-ups ------------------------------------------------------------------------------------------------------
+
+    def process_of(self, name: str) -> ExtensionProcess | None:
+        """The child process that runs this extension, if we started one."""
+        return next((process for process in self.processes if process.name == name), None)
+
+    @property
+    def function_arn(self) -> str:
+        settings = self.settings
+        return f"arn:aws:lambda:{settings.region}:{settings.account_id}:function:{settings.function_name}"
+
+    def note_dead_children(self) -> None:
+        """An extension process that ended by itself after it registered and before SHUTDOWN is a crash."""
+        if self.phase in (Phase.SHUTDOWN, Phase.CLOSED):
+            return
+        for process in self.processes:
+            if process.returncode is not None and process.registered and process not in self._mourned:
+                self._mourned.append(process)
+                self.record("lifecycle", process.name, "ended", f"exit code {process.returncode}")
+                extension = self.api.extensions.by_name(process.name)
+                if extension is not None and not extension.failed:
+                    extension.end()
+                    self.strictness.violated(f"Extension.Crash: {self.obituary(process)}")
+
+    def obituary(self, process: ExtensionProcess) -> str:
+        """How a child process ended, for a message."""
+        remedy = address_in_use(process.output)
+        told = f"\n  {remedy}" if remedy else ""
+        return (
+            f"the process of extension {process.name!r} ended by itself with exit code {process.returncode};"
+            f" its last output:\n{process.last_lines}{told}"
+        )
+
+    def move_to_phase(self, trigger: Trigger) -> None:
+        """Change the phase. Raises MisuseError where there is no such step from here."""
+        with self.lock:
+            self.phase = advance_phase(self.phase, trigger)
+            self.lock.notify_all()
+
+
+def in_event_loop() -> bool:
+    """This thread runs an asyncio or trio event loop."""
+    asyncio, trio = sys.modules.get("asyncio.events"), sys.modules.get("trio.lowlevel")
+    return bool((asyncio and asyncio._get_running_loop()) or (trio and trio.in_trio_run()))

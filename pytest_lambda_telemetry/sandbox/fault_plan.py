@@ -1,0 +1,43 @@
+"""Which deliveries go wrong, because the test said so."""
+
+from dataclasses import dataclass
+
+from ..model.records import Subscription
+from ..wire.faults import Fault, send_with_fault
+from ..wire.sender import Outcome, Sender
+
+
+@dataclass(slots=True)
+class Planned:
+    """A fault for the next deliveries, to one subscription or to any."""
+
+    fault: Fault | int
+    times: int
+    to: Subscription | None
+
+
+class FaultPlan:
+    """The planned faults, used up in the order they were made."""
+
+    def __init__(self) -> None:
+        self._planned: list[Planned] = []
+
+    def add(self, fault: Fault | int, times: int, to: Subscription | None) -> None:
+        """Let the next `times` deliveries go wrong."""
+        self._planned.append(Planned(fault, times, to))
+
+    def send(self, sender: Sender, subscription: Subscription, body: bytes) -> Outcome:
+        """Send a batch, with the fault that is due for it, if any."""
+        fault = self._next(subscription)
+        if fault is None:
+            return sender.send(subscription.destination, body, key=id(subscription))
+        return send_with_fault(sender, fault, subscription.destination, body, key=id(subscription))
+
+    def _next(self, subscription: Subscription) -> Fault | int | None:
+        for planned in self._planned:
+            if planned.to is None or planned.to is subscription:
+                planned.times -= 1
+                if planned.times == 0:
+                    self._planned.remove(planned)
+                return planned.fault
+        return None

@@ -1,0 +1,123 @@
+"""Bounded waits, in real seconds, for extensions in other threads or processes."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from ..host.process import ExtensionProcess
+from ..model.errors import WaitTimeout
+from ..model.real import Real
+from ..model.records import Extension, Subscription
+from .core import Sandbox
+
+T = TypeVar("T")
+_LOOK_AGAIN_S = 0.01  # a predicate of the user's may depend on what no notification announces
+
+
+class Waits:
+    """The waits of one environment."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def extension(self, name: str | None, timeout: float) -> Extension:
+        def found() -> Extension | None:
+            wanted = (one for one in self._sandbox.api.extensions if name in (None, one.name))
+            extension = next(wanted, None)
+            return extension.snapshot if extension else None
+
+        return self._until(found, f"{_who(name)} to register", name, timeout)
+
+    def subscription(self, name: str | None, timeout: float) -> Subscription:
+        def found() -> Subscription | None:
+            wanted = (one for one in self._sandbox.subscriptions if name in (None, one.extension_name))
+            return next(wanted, None)
+
+        return self._until(found, f"{_who(name)} to subscribe", name, timeout)
+
+    def ready(self, name: str | None, timeout: float) -> Extension:
+        def found() -> Extension | None:
+            wanted = [one for one in self._sandbox.api.extensions if name in (None, one.name)]
+            if not wanted or not all(one.waiting for one in wanted):
+                return None
+            return wanted[0].snapshot
+
+        return self._until(found, f"{_who(name)} to register and ask for its next event", name, timeout)
+
+    def until(self, predicate: Callable[[], object], timeout: float) -> None:
+        """Wait until the user's predicate holds; it is called without our lock."""
+        sandbox, deadline = self._sandbox, Real.monotonic() + timeout
+        while not predicate():
+            with sandbox.lock:
+                self._give_up_early(predicate_name(predicate), None)
+                remaining = deadline - Real.monotonic()
+                if remaining <= 0:
+                    raise WaitTimeout(self._story(f"{predicate_name(predicate)} to hold", timeout))
+                sandbox.lock.wait(min(remaining, _LOOK_AGAIN_S))
+
+    def all_waiting(self, timeout: float) -> list[str]:
+        """Wait until every extension that is alive asks for its next event; the names of those that do not."""
+        sandbox, deadline = self._sandbox, Real.monotonic() + timeout
+        with sandbox.lock:
+            while True:
+                late = [one.name for one in sandbox.api.extensions if not (one.waiting or one.failed or self._dead(one.name))]
+                remaining = deadline - Real.monotonic()
+                if not late or remaining <= 0 or sandbox.engine.interrupted:
+                    return late
+                sandbox.lock.wait(remaining)
+
+    def _until(self, found: Callable[[], T | None], wanted: str, name: str | None, timeout: float) -> T:
+        sandbox, deadline = self._sandbox, Real.monotonic() + timeout
+        with sandbox.lock:
+            while (result := found()) is None:
+                self._give_up_early(wanted, name)
+                remaining = deadline - Real.monotonic()
+                if remaining <= 0:
+                    raise WaitTimeout(self._story(wanted, timeout))
+                sandbox.lock.wait(remaining)
+            return result
+
+    # -- what ends a wait early ----------------------------------------------------------------------------------------
+
+    def _give_up_early(self, wanted: str, name: str | None) -> None:
+        sandbox = self._sandbox
+        sandbox.engine.check_interrupt()
+        sandbox.note_dead_children()
+        unexpected = sandbox.strictness.unexpected
+        if unexpected is not None:
+            sandbox.strictness.take()
+            raise WaitTimeout(f"gave up waiting for {wanted}:\n{unexpected}")
+        for process in sandbox.processes:
+            if process.returncode is not None and not process.registered and name in (None, process.name):
+                raise WaitTimeout(f"gave up waiting for {wanted}: {sandbox.obituary(process)}")
+
+    def _dead(self, name: str) -> bool:
+        process = self._sandbox.process_of(name)
+        return process is not None and process.returncode is not None
+
+    # -- what was seen instead -----------------------------------------------------------------------------------------
+
+    def _story(self, wanted: str, timeout: float) -> str:
+        sandbox = self._sandbox
+        lines = [f"waited {timeout:g} s for {wanted}; seen instead:"]
+        lines += [f"  extension {one.name!r} is {one.state}" for one in sandbox.api.extensions]
+        lines += [f"  {_describe(process)}" for process in sandbox.processes]
+        lines += [f"  {request.method} {request.path} -> {request.status}" for request in list(sandbox.requests)[-5:]]
+        if len(lines) == 1:
+            lines.append(
+                f"  no request at all: does the extension read AWS_LAMBDA_RUNTIME_API ({sandbox.runtime_api})"
+                " and was it started?"
+            )
+        return "\n".join(lines)
+
+
+def _describe(process: ExtensionProcess) -> str:
+    return f"{process!r}, last output:\n{process.last_lines}"
+
+
+def _who(name: str | None) -> str:
+    return "an extension" if name is None else f"extension {name!r}"
+
+
+def predicate_name(predicate: Callable[[], object]) -> str:
+    """A predicate's name for a message."""
+    return getattr(predicate, "__name__", repr(predicate))

@@ -1,0 +1,177 @@
+"""What a test can choose about its environment: one frozen value, checked when it is made."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from .model.errors import MisuseError
+from .protocol.contract import Profile
+
+Fidelity = Literal["documented", "observed"]
+LogFormat = Literal["Text", "JSON"]
+ClockName = Literal["auto", "virtual", "system", "freezegun", "time-machine"]
+InitializationType = Literal["on-demand", "provisioned-concurrency", "snap-start", "lambda-managed-instances"]
+
+
+def _require(holds: bool, name: str, value: object, wanted: str) -> None:
+    if not holds:
+        raise MisuseError(f"{name}={value!r} is not valid: it must be {wanted}")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value and abs(value) < 1e15
+
+
+def _positive(value: Any) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_moment(value: object) -> bool:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return False
+    return value is None or (isinstance(value, datetime) and value.tzinfo is not None)
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list | tuple | set | frozenset) and all(_is_text(name) for name in value)
+
+
+def _one_of(alias: Any) -> tuple[Callable[[Any], bool], str]:
+    values: tuple[str, ...] = alias.__args__
+    return (lambda value: isinstance(value, str) and value in values), f"one of {', '.join(map(repr, values))}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retry:
+    """When a batch that failed is tried again, in virtual milliseconds; AWS publishes no schedule.
+
+    The first delay is `initial_ms`, each further one `factor` times longer, `max_ms` at most. `attempts` counts the
+    first try too; None tries for ever. Raises MisuseError for values that make no schedule.
+    """
+
+    initial_ms: float = 100
+    factor: float = 2.0
+    max_ms: float = 10_000
+    attempts: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("initial_ms", "max_ms"):
+            _require(_positive(getattr(self, name)), f"Retry.{name}", getattr(self, name), "a number above 0")
+        _require(_is_number(self.factor) and self.factor >= 1, "Retry.factor", self.factor, "a number, 1 or more")
+        valid = self.attempts is None or (_is_whole(self.attempts) and self.attempts >= 1)
+        _require(valid, "Retry.attempts", self.attempts, "a whole number, 1 or more, or None for no limit")
+
+    def delay_ms(self, attempts_made: int) -> float | None:
+        """Milliseconds until the next try after `attempts_made` of them; None when there is none."""
+        if self.attempts is not None and attempts_made >= self.attempts:
+            return None
+        doublings = min(attempts_made - 1, 64)  # beyond it any factor above 1 has reached max_ms
+        return min(self.initial_ms * self.factor**doublings, self.max_ms)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Everything a test can choose, with Lambda's own defaults. Raises MisuseError for a value that cannot be.
+
+    Fidelity and what it changes: README, "Fidelity". `timeout_s` is the function's, in environment time;
+    `delivery_timeout_s`, `extension_timeout_s` and `shutdown_timeout_s` are real seconds.
+    """
+
+    function_name: str = "test-function"
+    function_version: str = "$LATEST"
+    handler: str = "lambda_function.lambda_handler"
+    account_id: str = "123456789012"
+    region: str = "us-east-1"
+    memory_mb: int = 128
+    timeout_s: float = 3.0
+    initialization_type: InitializationType = "on-demand"
+    fidelity: Fidelity = "documented"
+    log_format: LogFormat = "Text"
+    clock: ClockName = "auto"
+    start: datetime | str | None = None
+    platform_events: bool = True
+    local_testing: bool = False
+    allow_loopback_destination: bool = False
+    internal_extensions: tuple[str, ...] = ()
+    strict: bool = True
+    retry: Retry | None = Retry()  # noqa: RUF009 - frozen, so one instance can serve as everyone's default
+    delivery_timeout_s: float = 5.0
+    extension_timeout_s: float = 5.0
+    shutdown_timeout_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name, (holds, wanted) in _RULES.items():
+            _require(holds(getattr(self, name)), name, getattr(self, name), wanted)
+        object.__setattr__(self, "internal_extensions", tuple(self.internal_extensions))
+
+    def with_options(self, options: Mapping[str, Any]) -> "Settings":
+        """These settings with some fields replaced, as the marker does it.
+
+        Raises MisuseError that lists the valid names for one that does not exist.
+        """
+        valid = [field.name for field in fields(self)]
+        for name in options:
+            if name not in valid:
+                close = difflib.get_close_matches(name, valid, n=1)
+                hint = f"did you mean {close[0]!r}? " if close else ""
+                raise MisuseError(f"there is no setting {name!r}; {hint}valid settings: {', '.join(valid)}")
+        return replace(self, **options)
+
+    @property
+    def profile(self) -> Profile:
+        """What of this decides a verdict of the protocol."""
+        return Profile(
+            fidelity=self.fidelity,
+            log_format=self.log_format,
+            initialization_type=self.initialization_type,
+            local_testing=self.local_testing,
+            allow_loopback_destination=self.allow_loopback_destination,
+            internal_extensions=self.internal_extensions,
+        )
+
+    @property
+    def start_time(self) -> datetime | None:
+        """`start` as an aware datetime; None means now."""
+        return datetime.fromisoformat(self.start) if isinstance(self.start, str) else self.start
+
+
+_TEXT = (_is_text, "a non-empty string")
+_FLAG = (lambda value: isinstance(value, bool), "True or False")
+_SECONDS = (_positive, "a number of seconds above 0")
+
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "function_name": _TEXT,
+    "function_version": _TEXT,
+    "handler": _TEXT,
+    "account_id": _TEXT,
+    "region": _TEXT,
+    "memory_mb": (lambda value: _is_whole(value) and value > 0, "a whole number of MB above 0"),
+    "timeout_s": _SECONDS,
+    "initialization_type": _one_of(InitializationType),
+    "fidelity": _one_of(Fidelity),
+    "log_format": _one_of(LogFormat),
+    "clock": _one_of(ClockName),
+    "start": (_is_moment, "an aware datetime or an ISO 8601 string with an offset, such as '2026-01-01T00:00:00Z'"),
+    "platform_events": _FLAG,
+    "local_testing": _FLAG,
+    "allow_loopback_destination": _FLAG,
+    "internal_extensions": (_are_names, "a tuple of extension names"),
+    "strict": _FLAG,
+    "retry": (lambda value: value is None or isinstance(value, Retry), "a Retry, or None to drop a batch that failed"),
+    "delivery_timeout_s": _SECONDS,
+    "extension_timeout_s": _SECONDS,
+    "shutdown_timeout_s": _SECONDS,
+}

@@ -1,0 +1,96 @@
+"""Deliveries that go wrong as they do in production, on demand."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from enum import StrEnum
+
+from ..model.errors import MisuseError
+from ..model.records import Destination
+from .sender import Outcome, Sender
+
+_RECORD = re.compile(r'"record":\s*')
+_CUT_OFF = 2
+_CLOSED_BY = {"HTTP": b"}]", "TCP": b"}\n"}
+
+
+class Fault(StrEnum):
+    """What happens to a delivery, apart from a status code that the sender pretends to have got."""
+
+    REFUSE = "refuse"
+    """Nothing is sent; the sender reports a refused connection."""
+    RESET = "reset"
+    """Half of the body is sent, then the connection is reset."""
+    TIMEOUT = "timeout"
+    """The batch is sent; the sender reports that no answer came in time, without waiting for it to be late."""
+    TRUNCATE = "truncate"
+    """The last bytes are missing, and Content-Length agrees: the listener sees invalid JSON."""
+    DUPLICATE = "duplicate"
+    """The same batch is sent twice."""
+    SPLIT = "split"
+    """The batch is cut inside a record and sent as two payloads, neither of them valid JSON (a record over 256 KiB)."""
+
+
+def parse_fault(value: object) -> Fault | int:
+    """A fault from its name or from a status code 200-599. Raises MisuseError, which lists the valid ones."""
+    if isinstance(value, int) and not isinstance(value, bool) and 200 <= value <= 599:
+        return value
+    names = [fault.value for fault in Fault]
+    if isinstance(value, str) and value in names:
+        return Fault(value)
+    raise MisuseError(f"{value!r} is no delivery fault; use one of {', '.join(map(repr, names))}, or a status 200-599")
+
+
+def send_with_fault(
+    sender: Sender,
+    fault: Fault | int,
+    destination: Destination,
+    body: bytes,
+    *,
+    key: object,
+    headers: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Deliver `body` as `Sender.send` does, with the fault; the outcome is what the sender believes."""
+    headers = headers or {}
+    if fault is Fault.REFUSE:
+        return Outcome(False, None, "connection refused", 0.0)
+    if fault is Fault.RESET:
+        return sender.break_off(destination, body, key=key, headers=headers)
+    outcomes = [
+        sender.send(destination, payload, key=key, headers=headers) for payload in _payloads(fault, destination, body)
+    ]
+    if fault in (Fault.TIMEOUT, Fault.TRUNCATE):
+        sender.forget(key)  # a client that gave up hangs up, and half a line must not run into the next one
+    outcome = next((outcome for outcome in outcomes if not outcome.ok), outcomes[-1])
+    outcome = replace(outcome, duration_ms=sum(each.duration_ms for each in outcomes))
+    if fault is Fault.TIMEOUT:
+        return replace(outcome, ok=False, status=None, error=f"timed out after {sender.timeout_s} s")
+    if isinstance(fault, int):
+        return replace(outcome, ok=200 <= fault < 300, status=fault, error=None)
+    return outcome
+
+
+def _payloads(fault: Fault | int, destination: Destination, body: bytes) -> tuple[bytes, ...]:
+    if fault is Fault.TRUNCATE:
+        return (body[:-_CUT_OFF],)
+    if fault is Fault.DUPLICATE:
+        return body, body
+    if fault is Fault.SPLIT:
+        cut = _cut(body)
+        return body[:cut] + _CLOSED_BY[destination.protocol], body[cut:]
+    return (body,)
+
+
+def _cut(body: bytes) -> int:
+    """Where to cut: in the middle of the longest record, as the length limit would."""
+    text = body.decode()
+    start, end = max(_records(text), key=lambda span: span[1] - span[0], default=(0, len(text)))
+    return len(text[: (start + end) // 2].encode())
+
+
+def _records(text: str) -> Iterator[tuple[int, int]]:
+    """Where each record's value starts and ends; a quote inside a string is escaped, so only keys are found."""
+    decoder = json.JSONDecoder()
+    for match in _RECORD.finditer(text):
+        yield match.end(), decoder.raw_decode(text, match.end())[1]

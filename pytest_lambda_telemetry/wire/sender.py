@@ -1,0 +1,233 @@
+"""Delivers batches to listeners on this machine's loopback, over HTTP or TCP, within a real-time limit.
+
+Whatever host a destination names, the bytes go to 127.0.0.1; no proxy is used and no redirect followed.
+"""
+
+import string
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import BadStatusLine, HTTPException, HTTPResponse, RemoteDisconnected
+from urllib.parse import quote
+
+from ..model.real import Real
+from ..model.records import Destination
+from .sockets import DeadlineSocket, connect
+
+_ANSWER_LIMIT = 1 << 20
+_BLOCK = 65536
+_QUOTE_LIMIT = 60
+
+_NO_HEADERS: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one attempt went. `status` is None over TCP and when no answer came, `error` says why none came.
+
+    `duration_ms` is in real milliseconds.
+    """
+
+    ok: bool
+    status: int | None
+    error: str | None
+    duration_ms: float
+
+
+class Sender:
+    """Sends one batch at a time and keeps connections between batches; for one thread at a time.
+
+    `timeout_s` is how long an attempt may take, from connecting to the end of the answer's header, in real seconds.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        self._idle: dict[int, tuple[object, DeadlineSocket]] = {}  # HTTP: the subscription that used a port last
+        self._streams: dict[object, DeadlineSocket] = {}  # TCP: by subscription
+
+    def send(
+        self, destination: Destination, body: bytes, *, key: object, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> Outcome:
+        """Deliver `body` as it is, once. `key` (hashable) tells subscriptions apart; `headers` are added to the POST.
+
+        Over HTTP it is acknowledged by a 2xx status, over TCP by having been written. Never raises for what the
+        network or the listener does.
+        """
+
+        def deliver(deadline: float) -> int | None:
+            if destination.protocol == "TCP":
+                self._write(destination.port, body, key, deadline)
+                return None
+            return self._post(destination.port, _request(destination, body, headers), key, deadline)
+
+        return self._attempt(deliver)
+
+    def break_off(
+        self, destination: Destination, body: bytes, *, key: object, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> Outcome:
+        """Send what `send` would, but only half of the body, then reset the connection."""
+        half = len(body) // 2
+
+        def deliver(deadline: float) -> None:
+            self.forget(key)
+            self._take_idle(destination.port, key)
+            sock = connect(destination.port, deadline)
+            try:
+                whole = body if destination.protocol == "TCP" else _request(destination, body, headers)
+                sock.sendall(whole[: len(whole) - half])
+            finally:
+                sock.reset()
+            raise ConnectionResetError
+
+        return self._attempt(deliver)
+
+    def end_call(self) -> None:
+        """Close every kept HTTP connection: an idle one blocks a single-threaded listener. TCP ones stay open."""
+        for _, sock in self._idle.values():
+            sock.close()
+        self._idle.clear()
+
+    def forget(self, key: object) -> None:
+        """Close what is kept for a subscription."""
+        stream = self._streams.pop(key, None)
+        if stream:
+            stream.close()
+        for port in [port for port, (owner, _) in self._idle.items() if owner == key]:
+            self._idle.pop(port)[1].close()
+
+    def close(self) -> None:
+        """Close everything. The sender may be used again."""
+        self.end_call()
+        for stream in self._streams.values():
+            stream.close()
+        self._streams.clear()
+
+    def _attempt(self, deliver: Callable[[float], int | None]) -> Outcome:
+        started = Real.monotonic()
+        status = error = None
+        try:
+            status = deliver(started + self.timeout_s)
+        except (OSError, HTTPException) as failure:
+            error = self._in_words(failure)
+        ok = error is None and (status is None or 200 <= status < 300)
+        return Outcome(ok, status, error, (Real.monotonic() - started) * 1000)
+
+    def _in_words(self, failure: OSError | HTTPException) -> str:
+        return next(words(self, failure) for kind, words in _WORDS if isinstance(failure, kind))
+
+    def _post(self, port: int, request: bytes, key: object, deadline: float) -> int:
+        kept = self._take_idle(port, key)
+        if kept:
+            kept.received = False
+            try:
+                return self._exchange(kept, port, request, key, deadline)
+            except ConnectionError:
+                if kept.received:
+                    raise
+                # the listener closed an idle connection just as we used it: that is no failed attempt
+        return self._exchange(connect(port, deadline), port, request, key, deadline)
+
+    def _take_idle(self, port: int, key: object) -> DeadlineSocket | None:
+        """The connection kept for `port` if it is `key`'s and still open; any other one there is closed."""
+        owner, sock = self._idle.pop(port, (None, None))
+        if sock is None:
+            return None
+        if owner == key and not sock.readable():
+            return sock
+        sock.close()
+        return None
+
+    def _exchange(self, sock: DeadlineSocket, port: int, request: bytes, key: object, deadline: float) -> int:
+        """Send a request and read the answer; the connection is kept when both went through to their ends."""
+        sock.deadline = deadline
+        keep = whole = False
+        try:
+            with suppress(ConnectionError):  # there may be an answer all the same
+                whole = sock.write(request, on_input=_stop)
+            with _Answer(sock, method="POST") as answer:
+                answer.begin()
+                if sock.ended:
+                    raise HTTPException("it ended within its header")
+                keep = _read_to_end(answer, sock) and whole and not answer.will_close
+                return answer.status
+        finally:
+            if keep:
+                self._idle[port] = key, sock
+            else:
+                sock.close()
+
+    def _write(self, port: int, body: bytes, key: object, deadline: float) -> None:
+        stream = self._streams.pop(key, None)
+        try:
+            if stream is not None:
+                stream.deadline = deadline
+                if not stream.drop_input():
+                    stream.close()
+                    stream = None
+            if stream is None:
+                stream = connect(port, deadline)
+            if not stream.write(body, on_input=stream.drop_input):
+                raise ConnectionResetError("the listener closed the connection")
+        except BaseException:
+            if stream is not None:
+                stream.close()
+            raise
+        self._streams[key] = stream
+
+
+class _Answer(HTTPResponse):
+    """An answer that passes over every interim one (1xx), not only over 100 Continue."""
+
+    def begin(self) -> None:
+        super().begin()
+        while self.status < 200:
+            self.headers = None  # type: ignore[assignment]  # what makes the base class begin again
+            super().begin()
+
+
+def _request(destination: Destination, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """The bytes of a POST: one piece, because some listeners read only once."""
+    fields = {
+        "Host": f"{destination.host}:{destination.port}",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        **headers,
+    }
+    lines = [f"POST {quote(destination.path, safe=string.punctuation)} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in fields.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def _stop() -> bool:
+    """On input while a request is being sent: the listener answers early, so the rest of it is not wanted."""
+    return False
+
+
+def _read_to_end(answer: HTTPResponse, sock: DeadlineSocket) -> bool:
+    """Read and forget the body; whether its end was reached. Raises HTTPException for bad chunks."""
+    try:
+        for _ in range(_ANSWER_LIMIT // _BLOCK):
+            if not answer.read(_BLOCK):
+                return not sock.ended
+    except (HTTPException, ValueError):
+        if not sock.ended:
+            raise HTTPException("its body has bad chunks") from None
+    except OSError:
+        pass  # reset, or never ending: the status has been given
+    return False
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= _QUOTE_LIMIT else f"{text[:_QUOTE_LIMIT]}…")
+
+
+_WORDS: tuple[tuple[type[Exception], Callable[[Sender, Exception], str]], ...] = (
+    (ConnectionRefusedError, lambda sender, failure: "connection refused"),
+    (RemoteDisconnected, lambda sender, failure: "connection closed without an answer"),
+    (ConnectionError, lambda sender, failure: "connection reset"),
+    (TimeoutError, lambda sender, failure: f"timed out after {sender.timeout_s} s"),
+    (BadStatusLine, lambda sender, failure: f"not an HTTP answer: {_quoted(str(failure.args[0]))}"),
+    (HTTPException, lambda sender, failure: f"not an HTTP answer: {failure}"),
+    (OSError, lambda sender, failure: str(failure)),
+)
+"""What each failure is called; the first kind that fits."""

@@ -1,0 +1,304 @@
+"""The listening socket that plays the Lambda runtime API, and a thread for each connection to it.
+
+One server outlives many tests: a test attaches its handler, and detaching ends every connection that was accepted
+for it. Nothing here reads a clock that a test can freeze, or makes a socket that a test can forbid.
+"""
+
+import itertools
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+from ..model.errors import MisuseError
+from ..model.real import Real
+from . import sockets
+from .exchange import Exchange, Handler, HttpRequest, HttpResponse, Malformed, error_response, render
+from .sockets import LOOPBACK, DeadlineSocket
+
+__all__ = ["CONNECTION_LIMIT", "Handler", "HttpRequest", "HttpResponse", "OnMalformed", "Server"]
+
+CONNECTION_LIMIT = 256
+"""Connections served at once; further ones are answered 503."""
+_BACKLOG = 512  # an overflow costs the client a second: 150 connections at once do it to 128
+_TURNED_AWAY = 64
+_RECOVER_S = 0.05
+
+OnMalformed = Callable[[str, int], None]
+"""Told of what was refused before it became a request: the reason, and the status answered."""
+
+
+class _Attachment:
+    """A handler, and the connections accepted for it."""
+
+    def __init__(self, handler: Handler, on_malformed: OnMalformed | None = None) -> None:
+        self.handler = handler
+        self.on_malformed = on_malformed
+        self.connections: set[_Connection] = set()
+        self.detached = False
+
+    def is_detached(self) -> bool:
+        return self.detached
+
+
+class _Connection:
+    """An accepted socket with the thread that serves it.
+
+    It is busy from the moment a request is complete until its answer is out; only then does expiring leave it alone.
+    """
+
+    def __init__(self, server: "Server", sock: DeadlineSocket, attachment: _Attachment, number: int) -> None:
+        self._server = server
+        self._sock = sock
+        self._attachment = attachment
+        self._lock = threading.Lock()
+        self._busy = self._expired = False
+        self.thread = threading.Thread(target=self._run, name=f"lambda-telemetry-connection-{number}", daemon=True)
+
+    def expire(self) -> None:
+        """End the connection: now when it is idle or in the middle of a request, else after the answer."""
+        with self._lock:
+            self._expired = True
+            if not self._busy:
+                self._shutdown(socket.SHUT_RD)  # its thread reads the end of the stream
+
+    def abort(self) -> None:
+        """Cut the connection off, whatever it is doing."""
+        with self._lock:
+            self._shutdown(socket.SHUT_RDWR)
+
+    def _run(self) -> None:
+        exchange = Exchange(self._sock, self._server.request_timeout_s, self._attachment.is_detached)
+        try:
+            self._converse(exchange)
+        except OSError:
+            pass  # the client went away, which is its right
+        except Exception as error:
+            self._server._report(error)
+        finally:
+            exchange.close()
+            with self._lock:
+                self._sock.close()
+            self._server._forget(self._attachment, self)
+
+    def _converse(self, exchange: Exchange) -> None:
+        try:
+            while (request := exchange.read()) and self._begin():
+                try:
+                    stays = self._answer(exchange, request)
+                finally:
+                    self._end()
+                if not stays:
+                    if self._sock.readable():
+                        exchange.linger()
+                    return
+        except Malformed as problem:
+            if self._expired:
+                return
+            if self._attachment.on_malformed:
+                self._attachment.on_malformed(problem.reason, problem.status)
+            exchange.answer(error_response(problem.status, problem.reason), close=True)
+            exchange.linger()
+
+    def _answer(self, exchange: Exchange, request: HttpRequest) -> bool:
+        """Whether the connection stays open."""
+        response: HttpResponse | None
+        try:
+            response = self._attachment.handler(request)
+        except BaseException as error:  # pytest's own outcomes are no Exceptions
+            self._server._report(error)
+            response = error_response(500, f"{type(error).__name__} in lambda_telemetry's handler: {error}")
+        if response is None:
+            return False
+        close = response.close or exchange.close_connection or self._expired
+        exchange.answer(response, close=close)
+        return not close
+
+    def _begin(self) -> bool:
+        """A request is complete; False when it must not be handled any more."""
+        with self._lock:
+            self._busy = not self._expired
+            return self._busy
+
+    def _end(self) -> None:
+        with self._lock:
+            self._busy = False
+            if self._expired:
+                self._shutdown(socket.SHUT_RD)
+
+    def _shutdown(self, how: int) -> None:
+        with suppress(OSError):
+            self._sock.shutdown(how)
+
+
+class Server:
+    """Listens on 127.0.0.1 from construction to `close`; serves from the first `attach` on.
+
+    `port` 0 lets the system choose; `request_timeout_s` is how long a request may take from its first byte to its last,
+    in real seconds. `on_error` receives whatever a handler raises (the client gets a 500).
+    Raises MisuseError when the port cannot be used. Safe to use from any thread.
+    """
+
+    def __init__(self, port: int = 0, *, request_timeout_s: float = 5.0) -> None:
+        self.request_timeout_s = request_timeout_s
+        self.on_error: Callable[[BaseException], None] | None = None
+        self._listener = self._listen(port)
+        self.port: int = self._listener.getsockname()[1]
+        self.address = f"{LOOPBACK}:{self.port}"
+        self._lock = threading.Lock()
+        self._nobody = self._current = _Attachment(_no_test)
+        self._attachments: dict[Handler, _Attachment] = {}
+        self._numbers = itertools.count(1)
+        self._turned_away: deque[DeadlineSocket] = deque()
+        self._acceptor: threading.Thread | None = None
+        self._open = 0
+        self._closed = False
+
+    @staticmethod
+    def _listen(port: int) -> socket.socket:
+        listener = Real.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((LOOPBACK, port))
+            listener.listen(_BACKLOG)
+            listener.settimeout(None)  # whatever socket.setdefaulttimeout says
+        except (OSError, OverflowError) as error:
+            listener.close()
+            raise MisuseError(
+                f"the fake Lambda API cannot listen on {LOOPBACK}:{port}: {error};"
+                " end the process that uses the port, or let the system choose one (port 0)"
+            ) from error
+        return listener
+
+    @property
+    def open_connections(self) -> int:
+        """Connections being served now, idle ones included."""
+        with self._lock:
+            return self._open
+
+    def attach(self, handler: Handler, on_malformed: OnMalformed | None = None) -> None:
+        """Connections accepted from now on belong to `handler`; earlier ones stay with theirs.
+
+        Attaching a handler again, after another took its place, takes it up with the connections it still has.
+        Raises MisuseError when the server is closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise MisuseError(f"the server on {self.address} is closed; make a new one")
+            self._current = self._attachments.setdefault(handler, _Attachment(handler))
+            self._current.on_malformed = on_malformed
+            strangers = list(self._nobody.connections)
+            if self._acceptor is None:
+                self._acceptor = threading.Thread(target=self._accept, name="lambda-telemetry-server", daemon=True)
+                self._acceptor.start()
+        for connection in strangers:  # opened between two tests: its owner's next request must not meet a 503
+            connection.expire()
+
+    def detach(self, handler: Handler, timeout: float = 2.0) -> None:
+        """End every connection of `handler`, and wait until they have ended, at most `timeout` real seconds.
+
+        Idle ones end at once, those being answered after the answer, those still busy at the time-out are cut off.
+        Until the next `attach`, requests are answered 503. A handler that is not attached is no error.
+        """
+        with self._lock:
+            attachment = self._attachments.pop(handler, None)
+            if attachment is None:
+                return
+            attachment.detached = True
+            if self._current is attachment:
+                self._current = self._nobody
+            connections = list(attachment.connections)
+            turned_away = self._take_turned_away()
+        _end(connections, timeout)
+        for sock in turned_away:
+            sock.close()
+
+    def close(self) -> None:
+        """Stop listening, end every connection and wait for the threads, at most a few real seconds. Idempotent."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        if self._acceptor:
+            with suppress(OSError):  # a connection is what the acceptor wakes up for
+                sockets.connect(self.port, Real.monotonic() + 1).close()
+            self._acceptor.join(2.0)
+        self._listener.close()
+        with self._lock:
+            attachments = [*self._attachments.values(), self._nobody]
+            for attachment in attachments:
+                attachment.detached = True
+            connections = [connection for attachment in attachments for connection in attachment.connections]
+            turned_away = self._take_turned_away()
+        _end(connections, 2.0)
+        for sock in turned_away:
+            sock.close()
+
+    def _report(self, error: BaseException) -> None:
+        """Hand on what a handler raised; nothing goes to stderr."""
+        if self.on_error:
+            self.on_error(error)
+
+    def _forget(self, attachment: _Attachment, connection: _Connection) -> None:
+        """A connection has ended."""
+        with self._lock:
+            attachment.connections.discard(connection)
+            self._open -= 1
+
+    def _accept(self) -> None:
+        while not self._closed:
+            try:
+                # accept() would make a socket.socket, which a test may have forbidden
+                fileno, _ = self._listener._accept()  # type: ignore[attr-defined]  # what accept() itself calls
+            except OSError:
+                if not self._closed:
+                    Real.sleep(_RECOVER_S)  # out of descriptors, most likely: some come free
+                continue
+            self._serve(DeadlineSocket(fileno))
+
+    def _serve(self, sock: DeadlineSocket) -> None:
+        with self._lock:
+            if self._closed:
+                sock.close()
+                return
+            if self._open >= CONNECTION_LIMIT:
+                self._turn_away(sock, f"{CONNECTION_LIMIT} connections are open already; close some")
+                return
+            connection = _Connection(self, sock, self._current, next(self._numbers))
+            try:
+                connection.thread.start()
+            except RuntimeError as error:  # the system has no thread left
+                self._turn_away(sock, str(error))
+                return
+            self._current.connections.add(connection)
+            self._open += 1
+
+    def _turn_away(self, sock: DeadlineSocket, message: str) -> None:
+        """Answer 503 without a thread. The socket stays open a while: closing over an unread request would reset it."""
+        with suppress(OSError):
+            sock.settimeout(0)
+            sock.send(render(error_response(503, message), connection="close"))
+            sock.shutdown(socket.SHUT_WR)
+        self._turned_away.append(sock)
+        if len(self._turned_away) > _TURNED_AWAY:
+            self._turned_away.popleft().close()
+
+    def _take_turned_away(self) -> list[DeadlineSocket]:
+        taken = list(self._turned_away)
+        self._turned_away.clear()
+        return taken
+
+
+def _no_test(_request: HttpRequest) -> HttpResponse:
+    return error_response(503, "no test is using lambda_telemetry now")
+
+
+def _end(connections: list[_Connection], timeout: float) -> None:
+    for connection in connections:
+        connection.expire()
+    deadline = Real.monotonic() + timeout
+    for connection in connections:
+        if connection.thread is not threading.current_thread():  # a handler may detach itself
+            connection.thread.join(max(0.0, deadline - Real.monotonic()))
+            connection.abort()
