@@ -7,7 +7,17 @@ from typing import Any
 from .model.errors import MisuseError
 from .model.records import Buffering, Delivery, Destination, Rejection, Subscription
 
-_FIELDS = ("schema_version", "types", "destination", "buffering", "body", "extension_id", "extension_name", "raw", "headers")
+_FIELDS = (
+    "schema_version",
+    "types",
+    "destination",
+    "buffering",
+    "body",
+    "extension_id",
+    "extension_name",
+    "raw",
+    "headers",
+)
 
 
 def subscribed(
@@ -32,7 +42,9 @@ def subscribed(
     for _, one, wrong in sorted(misses, key=lambda miss: miss[0]):
         lines += [f"  {one!r} differs:", *(f"    {difference}" for difference in wrong)]
     if not candidates:
-        lines += [f"  seen instead: {other!r}" for other in (*subscriptions, *rejections)] or ["  nothing was subscribed"]
+        lines += [f"  seen instead: {other!r}" for other in (*subscriptions, *rejections)] or [
+            "  nothing was subscribed"
+        ]
     raise AssertionError("\n".join(lines))
 
 
@@ -44,7 +56,9 @@ def delivered(deliveries: Sequence[Delivery], types: Sequence[str]) -> Delivery:
             return delivery
     lines = [f"no acknowledged delivery carried exactly {list(wanted)}"]
     if not deliveries:
-        lines.append("  nothing was delivered: is the batch still buffered? advance(ms=…) moves time, flush() delivers it")
+        lines.append(
+            "  nothing was delivered: is the batch still buffered? advance(ms=…) moves time, flush() delivers it"
+        )
     else:
         nearest = max(deliveries, key=lambda one: difflib.SequenceMatcher(None, one.types, wanted).ratio() + one.ok)
         lines.append(f"  nearest: {nearest!r}")
@@ -65,9 +79,9 @@ def _differences(field: str, expected: object, subscription: Subscription) -> li
         unknown = [key for key in expected if not hasattr(actual, str(key))]
         if unknown:
             raise MisuseError(f"{field} has no {unknown[0]!r}; it has {', '.join(type(actual).__slots__)}")
-        pairs = ((f"{field}.{key}", value, getattr(actual, str(key))) for key, value in expected.items())
+        pairs = [(f"{field}.{key}", value, getattr(actual, str(key))) for key, value in expected.items()]
     else:
-        pairs = iter([(field, tuple(expected) if isinstance(expected, list) else expected, actual)])
+        pairs = [(field, tuple(expected) if isinstance(expected, list) else expected, actual)]
     return [f"{path}: expected {value!r}, it is {found!r}" for path, value, found in pairs if value != found]
 
 

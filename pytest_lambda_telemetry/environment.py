@@ -406,7 +406,9 @@ class LambdaTelemetry:
 
     def _require_started(self) -> None:
         if self._sandbox.state == "new":
-            raise MisuseError("this environment is not started: use it as `with LambdaTelemetry() as lambda_telemetry:`")
+            raise MisuseError(
+                "this environment is not started: use it as `with LambdaTelemetry() as lambda_telemetry:`"
+            )
 
     def _require_open(self) -> None:
         self._require_started()

@@ -6,6 +6,7 @@ exception is `model.real`, which must capture the real clocks before any test ca
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +78,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     session.close()
     _sessions.remove(session)
     if not _sessions:  # a session run inside a test (pytester) must not take the outer one's server away
-        import sys
-
         machine = sys.modules.get(f"{__package__}.sandbox.machine")
         if machine is not None:
             machine.MACHINE.close()
@@ -107,9 +106,7 @@ def lambda_telemetry_settings() -> Settings:
 
 
 @pytest.fixture
-def lambda_telemetry(
-    request: pytest.FixtureRequest, lambda_telemetry_settings: Settings
-) -> Iterator[LambdaTelemetry]:
+def lambda_telemetry(request: pytest.FixtureRequest, lambda_telemetry_settings: Settings) -> Iterator[LambdaTelemetry]:
     """A fake AWS Lambda execution environment, which an extension under test finds through AWS_LAMBDA_RUNTIME_API.
 
     It answers register, next and Subscribe as Lambda does, and refuses what Lambda refuses; the test emits telemetry,
@@ -121,9 +118,7 @@ def lambda_telemetry(
     session = request.config.stash[_SESSION]
     settings = _marked(request.node, lambda_telemetry_settings)
     _set_port(session.port)
-    environment = LambdaTelemetry._for_plugin(
-        settings, request.node.nodeid, shared=True, limit=session.journal_limit
-    )
+    environment = LambdaTelemetry._for_plugin(settings, request.node.nodeid, shared=True, limit=session.journal_limit)
     environment._sandbox.start()
     environment._sandbox.own_environ()
     session.environments.append(environment)
@@ -234,6 +229,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
         if environment._sandbox.shared:
             environment._wind_down()
     result = yield
+    _settle_environ()
     if session.outcome_is_known:
         _forget_violations(session)
     else:
@@ -255,6 +251,13 @@ def pytest_runtest_makereport(
     if call.when == "teardown":
         session.environments = [one for one in session.environments if one._sandbox.state != "closed"]
     return report
+
+
+def _settle_environ() -> None:
+    """Undo what a `monkeypatch.setenv` over our variables brought back when it was undone after us."""
+    environ = sys.modules.get(f"{__package__}.host.environ")
+    if environ is not None:
+        environ.ENVIRON.settle()
 
 
 def _raise_violations(session: _Session) -> None:

@@ -107,7 +107,7 @@ class Settings:
     allow_loopback_destination: bool = False
     internal_extensions: tuple[str, ...] = ()
     strict: bool = True
-    retry: Retry | None = Retry()  # noqa: RUF009 - frozen, so one instance can serve as everyone's default
+    retry: Retry | None = Retry()
     delivery_timeout_s: float = 5.0
     extension_timeout_s: float = 5.0
     shutdown_timeout_s: float = 2.0

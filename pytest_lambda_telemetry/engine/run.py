@@ -359,15 +359,11 @@ class Engine:
                 attempted[sent] = None
         outcome = self._ports.send(subscription, sent.payload.body)
         with self._lock:
-            attempt = Attempt(
-                at=at, status=outcome.status, error=outcome.error, duration_ms=outcome.duration_ms
-            )
+            attempt = Attempt(at=at, status=outcome.status, error=outcome.error, duration_ms=outcome.duration_ms)
             sent.attempted(attempt, outcome.ok)
             verdict = "written" if outcome.ok and outcome.status is None else str(outcome.status or outcome.error)
             again = f" (attempt {number})" if number > 1 else ""
-            self._journal.record(
-                "delivery", subscription.extension_name, f"[{summary(sent.types)}]{again}", verdict
-            )
+            self._journal.record("delivery", subscription.extension_name, f"[{summary(sent.types)}]{again}", verdict)
             self._lock.notify_all()
         return outcome
 

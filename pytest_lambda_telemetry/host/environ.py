@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping
 
 from ..model.errors import MisuseError
-
 from .names import LOOPBACK, SANDBOX_NAMES
 
 CREDENTIALS = {

@@ -14,7 +14,6 @@ from select import POLLIN, poll
 
 from ..model.errors import MisuseError, WaitTimeout
 from ..model.real import Real
-
 from . import leftovers
 from .child_names import Resolution, choose
 from .output import Output

@@ -11,7 +11,6 @@ from types import ModuleType
 from typing import Any
 
 from ..model.errors import MisuseError
-
 from .following import ForeignClock, Listener, MoveHooks
 
 _NEITHER_UTC_NOR_NAMED = timezone(timedelta(hours=1))

@@ -13,7 +13,6 @@ from typing import Final, get_args
 
 from ..model.errors import MisuseError
 from ..model.event import Event
-
 from .projection import moment, timestamp
 from .schema import (
     REQUIRED,

@@ -17,7 +17,6 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from ..model.errors import MisuseError
-
 from .contract import Refusal, single
 from .strict_json import printable
 
@@ -73,7 +72,7 @@ EXTENSION_TRANSITIONS: Mapping[tuple[ExtensionState, Call], ExtensionState] = Ma
     }
 )
 """(state, call) → the state after it. Lambda hands an event only to an extension that asked: one still Running or
-Registered must ask (next) before it can be handed SHUTDOWN. Where a Ready one asks again, the newer poll counts.
+Registered must ask (next) before it can be handed SHUTDOWN. One that is Ready has a poll open and cannot ask twice.
 Subscribing is legal here whenever the extension is alive: whether init is over is for the environment's phase."""
 
 

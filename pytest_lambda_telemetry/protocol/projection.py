@@ -11,7 +11,6 @@ from typing import TypeGuard
 
 from ..model.errors import MisuseError
 from ..model.event import Event
-
 from .encoding import from_text, to_text
 from .schema import ADDED, LOG_TYPES, RESPONSE_SPANS, V2022_12
 

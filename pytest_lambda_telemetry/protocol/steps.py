@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..model.event import Event
-
 from .schema import REQUIRED, ShutdownReason, trace_header, tracing
 
 

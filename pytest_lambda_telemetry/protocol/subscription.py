@@ -13,7 +13,6 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from ..model.records import Buffering, Destination
-
 from . import contract
 from .contract import TELEMETRY, Api, Fault, Kind, Profile, Refusal
 from .strict_json import DecodeError, decode, printable, shown

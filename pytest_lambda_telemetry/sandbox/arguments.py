@@ -70,7 +70,9 @@ def one_channel(sandbox: Sandbox, to: object) -> Channel:
     """The one channel that is meant."""
     found = channels(sandbox, to)
     if not found:
-        raise MisuseError("nothing is subscribed yet, so there is nobody to send to; wait_for_subscription() waits for it")
+        raise MisuseError(
+            "nothing is subscribed yet, so there is nobody to send to; wait_for_subscription() waits for it"
+        )
     if len(found) > 1:
         whose = ", ".join(repr(channel.subscription) for channel in found)
         raise MisuseError(f"there are {len(found)} subscriptions: say which with to=; they are {whose}")

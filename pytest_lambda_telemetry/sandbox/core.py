@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from .. import events
 from ..engine.clock import Clock, SystemClock, from_us
@@ -27,7 +27,6 @@ from ..protocol.subscription import Accepted
 from ..settings import Settings
 from ..wire.api import Refused, RuntimeApi
 from ..wire.extensions import LiveExtension
-
 from ..wire.sender import Outcome, Sender
 from ..wire.server import Server
 from .fault_plan import FaultPlan
@@ -247,14 +246,19 @@ class Sandbox:
         if self.init_started_us is None:
             self.init_started_us = self.clock.elapsed_us
             if self.settings.platform_events:
-                self.own(events.platform_init_start(**self.init_fields(), **self.function_fields()))
+                self.own(
+                    events.platform_init_start(
+                        initialization_type=self.settings.initialization_type,
+                        function_name=self.settings.function_name,
+                        function_version=self.settings.function_version,
+                        instance_max_memory=self.settings.memory_mb * 1024 * 1024,
+                    )
+                )
 
     def asked_for_next(self, extension: LiveExtension) -> None:
         self.record("lifecycle", extension.name, "asks for its next event")
 
-    def subscribed(
-        self, extension: LiveExtension, accepted: Accepted, api: Api, raw: bytes, headers: Headers
-    ) -> None:
+    def subscribed(self, extension: LiveExtension, accepted: Accepted, api: Api, raw: bytes, headers: Headers) -> None:
         subscription = Subscription(
             extension_name=extension.name,
             extension_id=extension.extension_id,
@@ -283,7 +287,7 @@ class Sandbox:
         if self.profile.observed and not extension.by_hand:
             self._announce_subscription(extension.name, "Already subscribed", accepted.types)
 
-    def _announce_subscription(self, name: str, state: str, types: Sequence[str]) -> None:
+    def _announce_subscription(self, name: str, state: str, types: Sequence[Any]) -> None:  # checked names
         if self.settings.platform_events:
             self.own(events.platform_telemetry_subscription(name=name, state=state, types=list(types)))
 
@@ -355,12 +359,6 @@ class Sandbox:
     def own(self, *generated: Event) -> None:
         """Lambda generates events of its own: they buffer, and are delivered by the next call that moves time."""
         self.engine.emit(generated, deliver=False)
-
-    def init_fields(self) -> dict[str, object]:
-        return {"initialization_type": self.settings.initialization_type, "phase": "init"}
-
-    def function_fields(self) -> dict[str, object]:
-        return {"function_name": self.settings.function_name, "function_version": self.settings.function_version}
 
     # -- strictness ----------------------------------------------------------------------------------------------------
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from re import compile as compile_pattern
 
 from ..host.child_names import choose
-from ..host.process import ExtensionProcess, extension_name
 from ..host.environ import child_variables
+from ..host.process import ExtensionProcess, extension_name
 from ..model.errors import MisuseError, ProtocolViolation
 from ..model.real import Real
 from ..model.records import Buffering, Extension, Subscription

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, cast
 
 from .. import events
 from ..engine.channel import Sent
@@ -12,8 +12,9 @@ from ..model.errors import MisuseError
 from ..model.event import Event, Record
 from ..model.real import Real
 from ..model.records import Delivery
+from ..protocol.fields import DERIVED
 from ..protocol.lifecycle import Call, Phase, Trigger
-from ..protocol.schema import trace_header
+from ..protocol.schema import LifecycleEvent, trace_header
 from ..wire.extensions import LiveExtension
 from .core import Sandbox
 from .machine import request_id as nth_request_id
@@ -99,10 +100,13 @@ class Lifecycle:
         generated = [events.platform_init_runtime_done(initialization_type=kind)]
         for one in sandbox.api.extensions:
             if not one.by_hand:
-                error = one.errors[-1] if one.errors else None
-                state = str(one.state)
                 generated.append(
-                    events.platform_extension(name=one.name, state=state, events=list(one.events), error_type=error)
+                    events.platform_extension(
+                        name=one.name,
+                        state=str(one.state),
+                        events=cast(Sequence[LifecycleEvent], one.events),
+                        error_type=one.errors[-1] if one.errors else None,
+                    )
                 )
         return [*generated, events.platform_init_report(initialization_type=kind, duration_ms=duration_ms)]
 
@@ -139,9 +143,7 @@ class Lifecycle:
             finally:
                 with engine.driving("invocation()"):
                     engine.catch_up()
-                    self._finish(
-                        invocation, started_us, duration_ms, error_type, overhead_ms, max_memory_used_mb
-                    )
+                    self._finish(invocation, started_us, duration_ms, error_type, overhead_ms, max_memory_used_mb)
         finally:
             engine.collectors.remove(invocation.attempted)
 
@@ -228,25 +230,26 @@ class Lifecycle:
         self.freeze()
 
     def _runtime_done(self, invocation: Invocation, ran_ms: float, error_type: str | None) -> Event:
-        chosen = {} if error_type is None else {"error_type": error_type}
         return events.platform_runtime_done(
-            request_id=invocation.request_id, status=invocation.status, duration_ms=ran_ms, **chosen
+            request_id=invocation.request_id,
+            status=invocation.status,
+            error_type=error_type or DERIVED,
+            duration_ms=ran_ms,
         )
 
     def _report(
         self, invocation: Invocation, took_ms: float, error_type: str | None, max_memory_used_mb: int | None
     ) -> Event:
         settings = self._sandbox.settings
-        chosen = {} if error_type is None else {"error_type": error_type}
         counted = settings.initialization_type == "on-demand"
         return events.platform_report(
             request_id=invocation.request_id,
             status=invocation.status,
+            error_type=error_type or DERIVED,
             duration_ms=took_ms,
             memory_size_mb=settings.memory_mb,
             max_memory_used_mb=min(64, settings.memory_mb) if max_memory_used_mb is None else max_memory_used_mb,
             init_duration_ms=self._init_ms if counted else None,
-            **chosen,
         )
 
     def wait_for_extensions(self, when: str = "the script's step") -> list[str]:
@@ -304,7 +307,9 @@ class Lifecycle:
         if sandbox.phase in (Phase.SHUTDOWN, Phase.CLOSED):
             return
         if reason not in SHUTDOWN_REASONS:
-            raise MisuseError(f"reason={reason!r} is not valid: it must be one of {', '.join(map(repr, SHUTDOWN_REASONS))}")
+            raise MisuseError(
+                f"reason={reason!r} is not valid: it must be one of {', '.join(map(repr, SHUTDOWN_REASONS))}"
+            )
         self.thaw()
         sandbox.note_dead_children()
         if deliver:

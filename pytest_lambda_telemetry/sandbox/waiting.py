@@ -59,7 +59,11 @@ class Waits:
         sandbox, deadline = self._sandbox, Real.monotonic() + timeout
         with sandbox.lock:
             while True:
-                late = [one.name for one in sandbox.api.extensions if not (one.waiting or one.failed or self._dead(one.name))]
+                late = [
+                    one.name
+                    for one in sandbox.api.extensions
+                    if not (one.waiting or one.failed or self._dead(one.name))
+                ]
                 remaining = deadline - Real.monotonic()
                 if not late or remaining <= 0 or sandbox.engine.interrupted:
                     return late

@@ -23,7 +23,10 @@ _WIDEST = 60
 
 def timeline(entries: Sequence[Line], forgotten: int = 0) -> str:
     """Virtual time, who, what and verdict in columns; a first line says how many older entries are gone."""
-    rows = [(f"+{entry.elapsed.total_seconds():.3f}s", entry.who, _plain(entry.what), _plain(entry.verdict)) for entry in entries]
+    rows = [
+        (f"+{entry.elapsed.total_seconds():.3f}s", entry.who, _plain(entry.what), _plain(entry.verdict))
+        for entry in entries
+    ]
     widths = [min(_WIDEST, max((len(row[column]) for row in rows), default=0)) for column in range(3)]
     lines = [f"({forgotten} older entries were let go)"] if forgotten else []
     for time, who, what, verdict in rows:

@@ -16,8 +16,8 @@ from ..protocol.registration import error_report, identify, unknown_identifier, 
 from ..protocol.strict_json import DecodeError, decode
 from ..protocol.subscription import Accepted, validate
 from . import routes
-from .extensions import Extensions, LiveExtension, Poll
 from .exchange import HttpRequest, HttpResponse
+from .extensions import Extensions, LiveExtension, Poll
 
 
 class Sandbox(Protocol):
@@ -41,7 +41,9 @@ class Sandbox(Protocol):
     def requested(self, request: Request) -> None: ...
     def registered(self, extension: LiveExtension) -> None: ...
     def asked_for_next(self, extension: LiveExtension) -> None: ...
-    def subscribed(self, extension: LiveExtension, accepted: Accepted, api: Api, raw: bytes, headers: Headers) -> None: ...
+    def subscribed(
+        self, extension: LiveExtension, accepted: Accepted, api: Api, raw: bytes, headers: Headers
+    ) -> None: ...
     def subscribed_again(self, extension: LiveExtension, accepted: Accepted) -> None: ...
     def refused(self, refused: "Refused") -> None: ...
 
@@ -264,7 +266,6 @@ class RuntimeApi:
         return Held(extension.poll, extension.name)
 
     def _report_error(self, route: str, request: HttpRequest) -> Answer:
-        sandbox = self._sandbox
         extension = self._identified(request)
         if isinstance(extension, Refusal):
             return self._refuse(route, request, extension, None)

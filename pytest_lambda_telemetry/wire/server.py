@@ -30,12 +30,11 @@ OnMalformed = Callable[[str, int], None]
 
 
 class _Attachment:
-    """A handler, and the connections accepted for it."""
+    """A handler, to which the connections belong that are accepted while it is the latest."""
 
     def __init__(self, handler: Handler, on_malformed: OnMalformed | None = None) -> None:
         self.handler = handler
         self.on_malformed = on_malformed
-        self.connections: set[_Connection] = set()
         self.detached = False
 
     def is_detached(self) -> bool:
@@ -51,7 +50,8 @@ class _Connection:
     def __init__(self, server: "Server", sock: DeadlineSocket, attachment: _Attachment, number: int) -> None:
         self._server = server
         self._sock = sock
-        self._attachment = attachment
+        self.attachment = attachment
+        self.open = True
         self._lock = threading.Lock()
         self._busy = self._expired = False
         self.thread = threading.Thread(target=self._run, name=f"lambda-telemetry-connection-{number}", daemon=True)
@@ -69,18 +69,18 @@ class _Connection:
             self._shutdown(socket.SHUT_RDWR)
 
     def _run(self) -> None:
-        exchange = Exchange(self._sock, self._server.request_timeout_s, self._attachment.is_detached)
+        exchange = Exchange(self._sock, self._server.request_timeout_s, self.attachment.is_detached)
         try:
             self._converse(exchange)
         except OSError:
             pass  # the client went away, which is its right
-        except Exception as error:
+        except BaseException as error:
             self._server._report(error)
         finally:
             exchange.close()
             with self._lock:
                 self._sock.close()
-            self._server._forget(self._attachment, self)
+                self.open = False
 
     def _converse(self, exchange: Exchange) -> None:
         try:
@@ -96,8 +96,8 @@ class _Connection:
         except Malformed as problem:
             if self._expired:
                 return
-            if self._attachment.on_malformed:
-                self._attachment.on_malformed(problem.reason, problem.status)
+            if self.attachment.on_malformed:
+                self.attachment.on_malformed(problem.reason, problem.status)
             exchange.answer(error_response(problem.status, problem.reason), close=True)
             exchange.linger()
 
@@ -105,7 +105,7 @@ class _Connection:
         """Whether the connection stays open."""
         response: HttpResponse | None
         try:
-            response = self._attachment.handler(request)
+            response = self.attachment.handler(request)
         except BaseException as error:  # pytest's own outcomes are no Exceptions
             self._server._report(error)
             response = error_response(500, f"{type(error).__name__} in lambda_telemetry's handler: {error}")
@@ -152,7 +152,7 @@ class Server:
         self._numbers = itertools.count(1)
         self._turned_away: deque[DeadlineSocket] = deque()
         self._acceptor: threading.Thread | None = None
-        self._open = 0
+        self._connections: list[_Connection] = []  # until their threads have ended
         self._closed = False
 
     @staticmethod
@@ -175,7 +175,7 @@ class Server:
     def open_connections(self) -> int:
         """Connections being served now, idle ones included."""
         with self._lock:
-            return self._open
+            return sum(connection.open for connection in self._connections)
 
     def attach(self, handler: Handler, on_malformed: OnMalformed | None = None) -> None:
         """Connections accepted from now on belong to `handler`; earlier ones stay with theirs.
@@ -188,7 +188,7 @@ class Server:
                 raise MisuseError(f"the server on {self.address} is closed; make a new one")
             self._current = self._attachments.setdefault(handler, _Attachment(handler))
             self._current.on_malformed = on_malformed
-            strangers = list(self._nobody.connections)
+            strangers = self._connections_of(self._nobody)
             if self._acceptor is None:
                 self._acceptor = threading.Thread(target=self._accept, name="lambda-telemetry-server", daemon=True)
                 self._acceptor.start()
@@ -208,7 +208,7 @@ class Server:
             attachment.detached = True
             if self._current is attachment:
                 self._current = self._nobody
-            connections = list(attachment.connections)
+            connections = self._connections_of(attachment)
             turned_away = self._take_turned_away()
         _end(connections, timeout)
         for sock in turned_away:
@@ -226,10 +226,9 @@ class Server:
             self._acceptor.join(2.0)
         self._listener.close()
         with self._lock:
-            attachments = [*self._attachments.values(), self._nobody]
-            for attachment in attachments:
+            for attachment in self._attachments.values():
                 attachment.detached = True
-            connections = [connection for attachment in attachments for connection in attachment.connections]
+            connections = list(self._connections)
             turned_away = self._take_turned_away()
         _end(connections, 2.0)
         for sock in turned_away:
@@ -240,11 +239,8 @@ class Server:
         if self.on_error:
             self.on_error(error)
 
-    def _forget(self, attachment: _Attachment, connection: _Connection) -> None:
-        """A connection has ended."""
-        with self._lock:
-            attachment.connections.discard(connection)
-            self._open -= 1
+    def _connections_of(self, attachment: _Attachment) -> list[_Connection]:
+        return [connection for connection in self._connections if connection.attachment is attachment]
 
     def _accept(self) -> None:
         while not self._closed:
@@ -262,7 +258,8 @@ class Server:
             if self._closed:
                 sock.close()
                 return
-            if self._open >= CONNECTION_LIMIT:
+            self._connections = [connection for connection in self._connections if connection.thread.is_alive()]
+            if len(self._connections) >= CONNECTION_LIMIT:
                 self._turn_away(sock, f"{CONNECTION_LIMIT} connections are open already; close some")
                 return
             connection = _Connection(self, sock, self._current, next(self._numbers))
@@ -271,8 +268,7 @@ class Server:
             except RuntimeError as error:  # the system has no thread left
                 self._turn_away(sock, str(error))
                 return
-            self._current.connections.add(connection)
-            self._open += 1
+            self._connections.append(connection)
 
     def _turn_away(self, sock: DeadlineSocket, message: str) -> None:
         """Answer 503 without a thread. The socket stays open a while: closing over an unread request would reset it."""

@@ -21,7 +21,7 @@ from pytest_lambda_telemetry.protocol.lifecycle import (
 # state: what each call makes of it; a call that is not named is refused
 EXTENSION = {
     "Registered": "subscribe=Registered next=Ready init_error=InitError exit_error=ExitError exit=Exited",
-    "Ready": "subscribe=Ready next=Ready invoke=Running shutdown=ShuttingDown exit_error=ExitError exit=Exited",
+    "Ready": "subscribe=Ready invoke=Running shutdown=ShuttingDown exit_error=ExitError exit=Exited",
     "Running": "subscribe=Running next=Ready exit_error=ExitError exit=Exited",
     "ShuttingDown": "subscribe=ShuttingDown next=ShuttingDown exit_error=ExitError exit=Exited",
     "InitError": "exit=InitError",

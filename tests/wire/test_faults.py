@@ -50,7 +50,7 @@ class Sink:
         with suppress(ConnectionResetError):
             for piece in iter(lambda: connection.recv(65536), b""):
                 data += piece
-                while post := re.match(rb"POST .*?Content-Length: (\d+)\r\n.*?\r\n\r\n", data[taken:], re.DOTALL):
+                while post := re.match(rb"POST .*?Content-Length: (\d+).*?\r\n\r\n", data[taken:], re.DOTALL):
                     end = taken + post.end() + int(post[1])
                     if len(data) < end:
                         break

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 
 import pytest
+from freezegun import freeze_time
 
 from pytest_lambda_telemetry.model.records import Destination
 from pytest_lambda_telemetry.wire.sender import Outcome, Sender
@@ -314,12 +315,13 @@ def test_an_answer_before_the_whole_body_was_read_counts(there: Listener, sender
     def script(connection: socket.socket) -> None:
         connection.recv(1000)
         connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
-        for _ in iter(lambda: connection.recv(65536), b""):
-            pass
+        assert answered.wait(10)
 
+    answered = threading.Event()
     there.play(script, there.answers(OK))
     big = b"x" * (32 << 20)  # more than the sockets hold
     assert verdict(sender.send(http(there.port), big, key=1)) == (False, 413, None)
+    answered.set()
     assert sender.send(http(there.port), BODY, key=1).ok
     sender.close()
 
@@ -352,6 +354,13 @@ def test_an_attempt_has_a_deadline_however_the_answer_trickles(there: Listener, 
     there.play(script)
     assert verdict(hasty.send(http(there.port), BODY, key=1)) == (False, None, "timed out after 0.05 s")
     assert there.ended.acquire(timeout=5)
+
+
+def test_the_deadline_is_real_though_the_clock_stands_still(there: Listener, hasty: Sender) -> None:
+    there.play(wait_for_close)
+    with freeze_time("2025-01-29"):
+        assert verdict(hasty.send(http(there.port), BODY, key=1)) == (False, None, "timed out after 0.05 s")
+        assert there.ended.acquire(timeout=5)
 
 
 def test_a_listener_that_does_not_read_runs_into_the_deadline(there: Listener, hasty: Sender) -> None:

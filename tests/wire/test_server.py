@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 
 import pytest
+from freezegun import freeze_time
 
 from pytest_lambda_telemetry.model.errors import MisuseError
 from pytest_lambda_telemetry.model.real import Real
@@ -427,7 +428,7 @@ def test_an_answer_that_cannot_be_written_is_handed_on(server: Server, app: App)
     server.on_error = errors.append
     app.response = HttpResponse(status=200, headers=(("X", "☃"),))
     assert talk(server, PUT) == b""
-    assert [type(error) for error in errors] == [UnicodeEncodeError]
+    assert eventually(lambda: [type(error) for error in errors] == [UnicodeEncodeError])
 
 
 def test_without_a_hook_an_error_is_only_the_answer(server: Server, capfd: pytest.CaptureFixture[str]) -> None:
@@ -549,6 +550,8 @@ def test_a_handler_that_does_not_return_is_cut_off(server: Server) -> None:
         assert read_all(sock) == b""
         assert gate.requests[0].expired()
         gate.go.set()
+    server.close()
+    assert ours() == []
 
 
 def test_a_client_that_keeps_its_end_open_does_not_delay_detaching(server: Server, app: App) -> None:
@@ -683,6 +686,26 @@ def test_a_default_timeout_changes_nothing() -> None:
                 assert parse(sock.recv(65536))[0] == 200
     finally:
         socket.setdefaulttimeout(before)
+
+
+def test_deadlines_are_real_though_the_clock_stands_still(hasty: Server) -> None:
+    app = App()
+    hasty.attach(app.handle, app.on_malformed)
+    with freeze_time("2025-01-29"):
+        assert request(hasty)[0] == 200
+        assert parse(talk(hasty, b"PUT / HT"))[0] == 408
+        hasty.detach(app.handle)
+
+
+def test_an_error_in_the_journal_is_handed_on(server: Server) -> None:
+    def on_malformed(_: str, __: int) -> None:
+        raise ValueError("broken")
+
+    errors: list[BaseException] = []
+    server.on_error = errors.append
+    server.attach(App().handle, on_malformed)
+    assert talk(server, b"\0") == b""
+    assert eventually(lambda: [type(error) for error in errors] == [ValueError])
 
 
 def test_closing_wakes_the_server_though_connect_is_patched(monkeypatch: pytest.MonkeyPatch) -> None:
