@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         Request,
         Subscription,
     )
-    from .sandbox.lifecycle import Invocation
+    from .sandbox.invocation import Invocation
     from .script import Script
     from .settings import Retry, Settings
 
@@ -52,7 +52,7 @@ _HOMES = {
     "AsyncLambdaTelemetry": "aio",
     "Event": "model.event",
     "ExtensionProcess": "host.process",
-    "Invocation": "sandbox.lifecycle",
+    "Invocation": "sandbox.invocation",
     "LambdaTelemetry": "environment",
     "LambdaTelemetryError": "model.errors",
     "MisuseError": "model.errors",

@@ -2,19 +2,22 @@
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, ParamSpec, Self, TypeVar
 
-from anyio import CancelScope, get_cancelled_exc_class, to_thread
+from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class, to_thread
 
 from .engine.journal import Entry
+from .engine.loan import Errand
+from .engine.ownership import Interrupted
 from .environment import LambdaTelemetry, Target
 from .host.process import ExtensionProcess
+from .model.errors import MisuseError
 from .model.event import Event, Record
 from .model.records import Buffering, Delivery, Extension, Rejection, Request, Subscription
-from .sandbox.lifecycle import Invocation, ShutdownReason, Status
+from .sandbox.invocation import Invocation, ShutdownReason, Status
 from .sandbox.strictness import ExpectedRejection
 from .script import Script
 from .settings import Settings
@@ -46,17 +49,77 @@ class AsyncLambdaTelemetry:
 
     async def __aexit__(self, *error: Any) -> None:  # the three values of every __exit__
         with CancelScope(shield=True):
-            await to_thread.run_sync(partial(self._sync.__exit__, *error))
+            await to_thread.run_sync(partial(self._sync.__exit__, *error), limiter=CapacityLimiter(1))
 
-    async def _call(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a waiting call on a worker thread that owns time meanwhile."""
-        loan = self._sync._lend()
+    async def _waiting(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A call that waits for others, on a worker thread; any number of them may wait at once."""
+        return await _away(self._sync._errand(), partial(call, *args, **kwargs))
+
+    async def _moving(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A call on a worker thread that owns time meanwhile. Raises MisuseError while another one does."""
+        return await _away(self._loan(f"{call.__name__}()"), partial(call, *args, **kwargs))
+
+    def _loan(self, what: str) -> Errand:
+        loan = self._sync._loan()
+        if loan is None:
+            raise MisuseError(
+                f"{what} was called while another awaited call still moves time, and only one at a time can: await the"
+                " other one first. (emit() may be called meanwhile: it only buffers)"
+            )
+        return loan
+
+    @asynccontextmanager
+    async def _entered(
+        self, make: Callable[[], AbstractContextManager[T]], *, moving: str | None
+    ) -> AsyncIterator[T]:
+        """A context manager whose entering and leaving wait, made, entered and left on worker threads.
+
+        `moving` names it where both move time. Leaving then waits for its turn, so that what was begun always ends.
+        """
+        entered: list[tuple[AbstractContextManager[T], T]] = []
+
+        def enter() -> None:
+            context = make()
+            entered.append((context, context.__enter__()))
+
         try:
-            return await to_thread.run_sync(partial(loan.run, method, *args, **kwargs), abandon_on_cancel=True)
-        except get_cancelled_exc_class():
-            with CancelScope(shield=True):
-                await to_thread.run_sync(loan.cut_short)
-            raise
+            await _away(self._loan(moving) if moving else self._sync._errand(), enter)
+            yield entered[0][1]
+        except BaseException as error:
+            if not entered or isinstance(error, GeneratorExit):
+                raise
+            if not await self._leave(entered[0][0], error, moving=moving is not None):
+                raise
+        else:
+            await self._leave(entered[0][0], None, moving=moving is not None)
+
+    async def _leave(
+        self, context: AbstractContextManager[object], error: BaseException | None, *, moving: bool
+    ) -> bool | None:
+        """Leave a block in any case: a cancelled one as quickly as it can be put in order."""
+        begun = False
+
+        def leave(error: BaseException | None) -> bool | None:
+            nonlocal begun
+            begun = True
+            return context.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
+
+        cancelled = get_cancelled_exc_class()
+        if not isinstance(error, cancelled):
+            try:
+                return await _away(self._turn(moving, hurried=False), partial(leave, error))
+            except cancelled as cancellation:
+                if begun:
+                    raise
+                error = cancellation
+        with CancelScope(shield=True):
+            while not begun:
+                with suppress(Interrupted, cancelled):  # asyncio lets a shielded task be cancelled again
+                    await _away(self._turn(moving, hurried=True), partial(leave, error))
+        raise error
+
+    def _turn(self, moving: bool, *, hurried: bool) -> Errand:
+        return self._sync._turn(hurried=hurried) if moving else self._sync._errand()
 
     # -- what it is, what was recorded ---------------------------------------------------------------------------------
 
@@ -118,19 +181,19 @@ class AsyncLambdaTelemetry:
 
     async def wait_for_extension(self, name: str | None = None, timeout: float = 5.0) -> Extension:
         """As LambdaTelemetry.wait_for_extension."""
-        return await self._call(self._sync.wait_for_extension, name, timeout)
+        return await self._waiting(self._sync.wait_for_extension, name, timeout)
 
     async def wait_for_subscription(self, name: str | None = None, timeout: float = 5.0) -> Subscription:
         """As LambdaTelemetry.wait_for_subscription."""
-        return await self._call(self._sync.wait_for_subscription, name, timeout)
+        return await self._waiting(self._sync.wait_for_subscription, name, timeout)
 
     async def wait_until_ready(self, name: str | None = None, timeout: float = 5.0) -> Extension:
         """As LambdaTelemetry.wait_until_ready."""
-        return await self._call(self._sync.wait_until_ready, name, timeout)
+        return await self._waiting(self._sync.wait_until_ready, name, timeout)
 
     async def wait_until(self, predicate: Callable[[], object], timeout: float = 5.0) -> None:
         """As LambdaTelemetry.wait_until; the predicate is called on a worker thread."""
-        await self._call(self._sync.wait_until, predicate, timeout)
+        await self._waiting(self._sync.wait_until, predicate, timeout)
 
     # -- acting as the extension ---------------------------------------------------------------------------------------
 
@@ -155,25 +218,28 @@ class AsyncLambdaTelemetry:
 
     async def emit(self, *events: Event) -> tuple[Delivery, ...]:
         """As LambdaTelemetry.emit."""
-        return await self._call(self._sync.emit, *events)
+        loan = self._sync._loan()
+        if loan is None:  # another call moves time
+            return self._sync.emit(*events)  # only buffers
+        return await _away(loan, partial(self._sync.emit, *events))
 
     async def push(self, batch: Iterable[Event], to: Target | None = None) -> Delivery:
         """As LambdaTelemetry.push."""
-        return await self._call(self._sync.push, batch, to)
+        return await self._moving(self._sync.push, batch, to)
 
     async def advance(
         self, delta: timedelta | None = None, *, seconds: float = 0, ms: float = 0
     ) -> tuple[Delivery, ...]:
         """As LambdaTelemetry.advance."""
-        return await self._call(self._sync.advance, delta, seconds=seconds, ms=ms)
+        return await self._moving(self._sync.advance, delta, seconds=seconds, ms=ms)
 
     async def flush(self, to: Target | None = None) -> tuple[Delivery, ...]:
         """As LambdaTelemetry.flush."""
-        return await self._call(self._sync.flush, to)
+        return await self._moving(self._sync.flush, to)
 
     async def play(self, script: Script) -> tuple[Delivery, ...]:
         """As LambdaTelemetry.play."""
-        return await self._call(self._sync.play, script)
+        return await self._moving(self._sync.play, script)
 
     # -- life cycle ----------------------------------------------------------------------------------------------------
 
@@ -186,17 +252,23 @@ class AsyncLambdaTelemetry:
         error_type: str | None = None,
         overhead_ms: float | None = None,
         max_memory_used_mb: int | None = None,
+        tenant_id: str | None = None,
+        tracing: str | None = None,
     ) -> AbstractAsyncContextManager[Invocation]:
         """As LambdaTelemetry.invocation, with `async with`."""
         return self._entered(
-            self._sync.invocation(
+            partial(
+                self._sync.invocation,
                 request_id=request_id,
                 duration_ms=duration_ms,
                 status=status,
                 error_type=error_type,
                 overhead_ms=overhead_ms,
                 max_memory_used_mb=max_memory_used_mb,
-            )
+                tenant_id=tenant_id,
+                tracing=tracing,
+            ),
+            moving="invocation()",
         )
 
     async def invoke(
@@ -209,9 +281,11 @@ class AsyncLambdaTelemetry:
         error_type: str | None = None,
         overhead_ms: float | None = None,
         max_memory_used_mb: int | None = None,
+        tenant_id: str | None = None,
+        tracing: str | None = None,
     ) -> Invocation:
         """As LambdaTelemetry.invoke."""
-        return await self._call(
+        return await self._moving(
             self._sync.invoke,
             logs=logs,
             request_id=request_id,
@@ -220,15 +294,17 @@ class AsyncLambdaTelemetry:
             error_type=error_type,
             overhead_ms=overhead_ms,
             max_memory_used_mb=max_memory_used_mb,
+            tenant_id=tenant_id,
+            tracing=tracing,
         )
 
     async def end_init(self, *, init_duration_ms: float = 100) -> tuple[Delivery, ...]:
         """As LambdaTelemetry.end_init."""
-        return await self._call(self._sync.end_init, init_duration_ms=init_duration_ms)
+        return await self._moving(self._sync.end_init, init_duration_ms=init_duration_ms)
 
     async def shutdown(self, reason: ShutdownReason = "spindown") -> tuple[Delivery, ...]:
         """As LambdaTelemetry.shutdown."""
-        return await self._call(self._sync.shutdown, reason)
+        return await self._moving(self._sync.shutdown, reason)
 
     def freeze(self) -> None:
         """As LambdaTelemetry.freeze."""
@@ -275,7 +351,7 @@ class AsyncLambdaTelemetry:
         self, match: str | None = None, timeout: float = 5.0
     ) -> AbstractAsyncContextManager[ExpectedRejection]:
         """As LambdaTelemetry.expect_rejection, with `async with`."""
-        return self._entered(self._sync.expect_rejection(match, timeout))
+        return self._entered(partial(self._sync.expect_rejection, match, timeout), moving=None)
 
     def check(self) -> None:
         """As LambdaTelemetry.check."""
@@ -293,19 +369,22 @@ class AsyncLambdaTelemetry:
         """As LambdaTelemetry.assert_nothing_delivered."""
         self._sync.assert_nothing_delivered(to)
 
-    @asynccontextmanager
-    async def _entered(self, context: AbstractContextManager[T]) -> AsyncIterator[T]:
-        """A context manager whose entering and leaving wait, entered and left on a worker thread."""
-        entered = await self._call(context.__enter__)
-        try:
-            yield entered
-        except BaseException as error:
-            with CancelScope(shield=not isinstance(error, Exception)):  # a cancelled block still ends its invocation
-                swallowed = await self._call(context.__exit__, type(error), error, error.__traceback__)
-            if not swallowed:
-                raise
-        else:
-            await self._call(context.__exit__, None, None, None)
-
     def __repr__(self) -> str:
         return f"<Async{repr(self._sync)[1:]}"
+
+
+async def _away(errand: Errand, call: Callable[[], T]) -> T:
+    """Run an errand on a worker thread of its own. Cancelled, it is cut short, and has ended before this returns.
+
+    Needs no timer of the loop, which may be frozen, and no place in the loop's pool, which may be taken.
+    """
+    try:
+        return await to_thread.run_sync(errand.run, call, abandon_on_cancel=True, limiter=CapacityLimiter(1))
+    except BaseException as error:
+        errand.interrupt()
+        if not isinstance(error, (Exception, GeneratorExit)):
+            with CancelScope(shield=True):
+                while not errand.ended:
+                    with suppress(get_cancelled_exc_class()):  # asyncio lets a shielded task be cancelled again
+                        await to_thread.run_sync(errand.wait, limiter=CapacityLimiter(1))
+        raise

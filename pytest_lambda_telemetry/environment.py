@@ -8,14 +8,15 @@ from typing import Any, Self
 
 from . import assertions
 from .engine.journal import DEFAULT_LIMIT, Entry
-from .engine.loan import Loan
+from .engine.loan import Errand
 from .host.process import ExtensionProcess
 from .model.errors import MisuseError, ProtocolViolation
 from .model.event import Event, Record
 from .model.records import Buffering, Delivery, Extension, Rejection, Request, Subscription
 from .sandbox import arguments, captures, hand
 from .sandbox.core import Sandbox, in_event_loop
-from .sandbox.lifecycle import Invocation, Lifecycle, ShutdownReason, Status
+from .sandbox.invocation import Invocation, ShutdownReason, Status
+from .sandbox.lifecycle import Lifecycle
 from .sandbox.player import Player
 from .sandbox.strictness import ExpectedRejection
 from .sandbox.waiting import Waits
@@ -36,7 +37,10 @@ class LambdaTelemetry:
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self._set_up(settings or Settings(), None, shared=False, limit=DEFAULT_LIMIT)
+        chosen = Settings() if settings is None else settings
+        if not isinstance(chosen, Settings):
+            raise MisuseError(f"LambdaTelemetry takes a Settings, not {chosen!r}: LambdaTelemetry(Settings(strict=False))")
+        self._set_up(chosen, None, shared=False, limit=DEFAULT_LIMIT)
 
     def _set_up(self, settings: Settings, seed: str | None, *, shared: bool, limit: int) -> None:
         self._sandbox = Sandbox(settings, seed or settings.function_name, shared=shared, limit=limit)
@@ -72,11 +76,24 @@ class LambdaTelemetry:
         if self._sandbox.state == "open":
             with self._sandbox.engine.taking_over():
                 self._lifecycle.shutdown("spindown", all_polls=True, deliver=False)
+            with self._sandbox.lock:
+                self._sandbox.api.end_polls()
 
-    def _lend(self) -> Loan:
-        """Time, for one call on another thread."""
-        self._require_open()
-        return Loan(self._sandbox.engine)
+    def _errand(self) -> Errand:
+        """A call on another thread that moves no time."""
+        self._require_started()
+        return Errand(self._sandbox.engine)
+
+    def _turn(self, *, hurried: bool = False) -> Errand:
+        """A call on another thread that has time as soon as no other call has it."""
+        self._require_started()
+        return Errand(self._sandbox.engine, patient=True, hurried=hurried)
+
+    def _loan(self) -> Errand | None:
+        """A call on another thread that has time; None while another one has it."""
+        self._require_started()
+        lender = self._sandbox.engine.lend()
+        return None if lender is None else Errand(self._sandbox.engine, lender)
 
     def close(self) -> None:
         """End the environment at once: connections, threads and children go, variables and names are restored."""
@@ -218,6 +235,7 @@ class LambdaTelemetry:
         checked = arguments.events(batch)
         with self._driving("push()"):
             channel = arguments.one_channel(self._sandbox, to)
+            self._sandbox.children.require_running(channel.subscription.extension_name)
             return self._sandbox.engine.push(channel, checked).snapshot
 
     def advance(self, delta: timedelta | None = None, *, seconds: float = 0, ms: float = 0) -> tuple[Delivery, ...]:
@@ -228,13 +246,20 @@ class LambdaTelemetry:
         return _snapshots(attempted)
 
     def flush(self, to: Target | None = None) -> tuple[Delivery, ...]:
-        """Deliver what is buffered now, also while the environment is frozen."""
+        """Deliver what is buffered now, also while the environment is frozen; not to a process that is stopped then."""
         with self._driving("flush()") as attempted:
-            self._sandbox.engine.flush(arguments.channels(self._sandbox, to))
+            self._sandbox.engine.flush(self._sandbox.children.reachable(arguments.channels(self._sandbox, to)))
         return _snapshots(attempted)
 
     def play(self, script: Script) -> tuple[Delivery, ...]:
-        """Carry out a script's steps on this environment's clock; returns the batches delivered or tried."""
+        """Carry out a script's steps on this environment's clock; returns the batches delivered or tried.
+
+        Each step happens at its own offset, counted from now. INVOKE and SHUTDOWN reach the extensions that ask for
+        next, and are skipped, with a journal line, where there is none; a freeze and the end of init first wait, in
+        real time, for the extensions' next. What is still buffered at a freeze comes after the next thaw. Lambda's own
+        events (`platform_events`) are not left out for those of the script: with a script that has an initialization
+        of its own, turn them off. Raises MisuseError before the first step when one of them cannot be carried out.
+        """
         if not isinstance(script, Script):
             raise MisuseError(f"play() takes a Script, not {script!r}; Script([(0, event), …]) makes one")
         with self._driving("play()") as attempted:
@@ -252,30 +277,39 @@ class LambdaTelemetry:
         error_type: str | None = None,
         overhead_ms: float | None = None,
         max_memory_used_mb: int | None = None,
+        tenant_id: str | None = None,
+        tracing: str | None = None,
     ) -> AbstractContextManager[Invocation]:
         """An invocation: INVOKE and platform.start on entering, the function's work in the block, the rest on leaving.
 
         On leaving: platform.runtimeDone (after `duration_ms` of virtual time at least), then time moves on until what
         was emitted is delivered, or `overhead_ms` are over, or the deadline is reached; then the extensions ask for
-        their next event, platform.report is emitted, and the environment freezes. With `overhead_ms=0` it freezes
-        before runtimeDone is out. Ends init, if it has not ended. An exception in the block ends the invocation with
-        status "error" and propagates.
+        their next event, platform.report is emitted, and the environment freezes: the report arrives with the next
+        invocation or at shutdown. With `overhead_ms=0` it freezes before runtimeDone is out, which then comes late too.
+        `tracing` is the trace header's value. Managed Instances have neither runtimeDone nor freeze. Ends init, if it
+        has not ended. An exception in the block ends the invocation with status "error" and propagates.
         """
-        arguments.invocation(duration_ms, status, overhead_ms)
-        return self._invocation(
+        arguments.invocation(
+            status=status,
+            error_type=error_type,
+            texts={"request_id": request_id, "error_type": error_type, "tenant_id": tenant_id, "tracing": tracing},
+            numbers={
+                "duration_ms": duration_ms,
+                "overhead_ms": overhead_ms,
+                "max_memory_used_mb": max_memory_used_mb,
+            },
+        )
+        self._forbid_blocking("invocation()")
+        return self._lifecycle.invocation(
             request_id=request_id,
             duration_ms=duration_ms,
             status=status,
             error_type=error_type,
             overhead_ms=overhead_ms,
             max_memory_used_mb=max_memory_used_mb,
+            tenant_id=tenant_id,
+            tracing=tracing,
         )
-
-    @contextmanager
-    def _invocation(self, **options: Any) -> Iterator[Invocation]:  # the options of `invocation`
-        self._forbid_blocking("invocation()")
-        with self._lifecycle.invocation(**options) as invocation:
-            yield invocation
 
     def invoke(
         self,
@@ -287,8 +321,11 @@ class LambdaTelemetry:
         error_type: str | None = None,
         overhead_ms: float | None = None,
         max_memory_used_mb: int | None = None,
+        tenant_id: str | None = None,
+        tracing: str | None = None,
     ) -> Invocation:
         """`invocation` in one call, with the function's log lines."""
+        self._forbid_blocking("invoke()")
         with self.invocation(
             request_id=request_id,
             duration_ms=duration_ms,
@@ -296,6 +333,8 @@ class LambdaTelemetry:
             error_type=error_type,
             overhead_ms=overhead_ms,
             max_memory_used_mb=max_memory_used_mb,
+            tenant_id=tenant_id,
+            tracing=tracing,
         ) as invocation:
             if logs:
                 invocation.log(*([logs] if isinstance(logs, str) else logs))
@@ -371,13 +410,18 @@ class LambdaTelemetry:
 
     # -- strictness and assertions -------------------------------------------------------------------------------------
 
-    @contextmanager
-    def expect_rejection(self, match: str | None = None, timeout: float = 5.0) -> Iterator[ExpectedRejection]:
+    def expect_rejection(
+        self, match: str | None = None, timeout: float = 5.0
+    ) -> AbstractContextManager[ExpectedRejection]:
         """A refused Subscribe inside the block is expected; waits for it, fails with ProtocolViolation if none came.
 
         `match` is a regular expression to be found in `errorType: errorMessage`.
         """
         self._forbid_blocking("expect_rejection()")
+        return self._expect_rejection(match, timeout)
+
+    @contextmanager
+    def _expect_rejection(self, match: str | None, timeout: float) -> Iterator[ExpectedRejection]:
         with hand.expecting_rejection(self._sandbox, match) as expected:
             yield expected
             with self._waiting("expect_rejection()"):
@@ -386,7 +430,7 @@ class LambdaTelemetry:
     def check(self) -> None:
         """Raise ProtocolViolation for everything the extension did wrong so far; clears what it raised."""
         self._require_open()
-        self._sandbox.note_dead_children()
+        self._sandbox.children.note_dead()
         with self._sandbox.lock:
             self._sandbox.strictness.check()
 
@@ -414,13 +458,15 @@ class LambdaTelemetry:
         self._require_started()
         if self._sandbox.state == "closed":
             raise MisuseError("this environment is closed: its test is over; what it recorded can still be read")
+        self._sandbox.cover_mocks()
 
     def _forbid_blocking(self, what: str) -> None:
         self._require_open()
         if in_event_loop():
+            how = "async with" if what in ("invocation()", "expect_rejection()") else "await"
             raise MisuseError(
                 f"{what} would block the running event loop, and with it a listener on that loop; use the"
-                f" async_lambda_telemetry fixture (AsyncLambdaTelemetry) and await {what}"
+                f" async_lambda_telemetry fixture (AsyncLambdaTelemetry) and {how} {what}"
             )
 
     @contextmanager

@@ -13,8 +13,8 @@ from . import events
 from .model.errors import MisuseError
 from .model.event import Event, Record
 from .protocol import schema
-from .protocol.fields import DERIVED, number, overhead_spans, runtime_spans
-from .protocol.schema import RESPONSE_SPANS, InitializationType, Phase, Status, TelemetryType
+from .protocol.fields import DERIVED, number, overhead_spans, response_spans
+from .protocol.schema import InitializationType, Phase, Status, TelemetryType
 from .protocol.steps import Action, EndInit, Flush, Freeze, Invoke, Shutdown
 
 Log = Record | Event
@@ -129,7 +129,7 @@ class _Invocation:
         spans = overhead_spans(overhead) if overhead else None
         if self.managed:
             overhead = 0.0
-            spans = [span for span in runtime_spans(self.duration_ms) if span["name"] in RESPONSE_SPANS]
+            spans = response_spans(self.duration_ms)
         report = events.platform_report(
             request_id=self.request_id,
             status=status,
@@ -262,6 +262,10 @@ class Lifecycles:
     ) -> Self:
         """A warm invocation: INVOKE, start, logs, runtimeDone after `duration_ms` [100], report after the extensions'
         `overhead_ms` [1.5], freeze.
+
+        What a subscriber's buffer holds at the freeze comes with the next invocation, or at SHUTDOWN: with the default
+        buffering of 1 s that is all of it. Extensions are expected to ask for their next event by then. For one that
+        waits for runtimeDone first, give it time to arrive: an `overhead_ms` as long as its buffering's `timeoutMs`.
 
         `status="error"` is a function that raised, with `error_type`. Further options: `request_id`, `logs` [()],
         `timeout_s` [3.0], `memory_mb` [128], `max_memory_used_mb` [64], `function_name`, `function_version`,

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 SECTION = "AWS Lambda telemetry"
+_SHOWN_LINES = 200
+_BETWEEN = (__package__, "contextlib", "asyncio", "concurrent", "threading", "anyio", "trio")
+"""What lies between the user's line and an error of ours."""
 
 
 class _Session:
@@ -29,17 +32,30 @@ class _Session:
         self.port = _whole_number(config, "lambda_telemetry_port", 0, 65_535)
         self.journal_limit = _whole_number(config, "lambda_telemetry_journal_limit", 1, None)
         self.environments: list[LambdaTelemetry] = []
+        self.hints: set[str] = set()
         self.factory_count = 0
         self.outcome_is_known = False
+        self.raised: BaseException | None = None
 
-    def concerned(self) -> list[LambdaTelemetry]:
-        """The environments in which something happened during this test."""
-        return [one for one in self.environments if one._sandbox.happened.is_set()]
+    def timelines(self) -> list[str]:
+        """What happened during this test, one text for each environment in which something did."""
+        return [_shortened(one.timeline()) for one in self.environments if one._sandbox.happened.is_set()]
+
+    def violations(self) -> str | None:
+        """What extensions did wrong and nobody was told yet, as one text; it is told now."""
+        found = [text for one in self.environments if (text := one._sandbox.violations()) is not None]
+        return "\n\n".join(found) or None
+
+    def end_test(self) -> None:
+        """What happens from now on belongs to the next test."""
+        self.hints.update(*(one._sandbox.children.hints for one in self.environments))
+        self.environments = [one for one in self.environments if one._sandbox.state != "closed"]
+        for environment in self.environments:
+            environment._sandbox.happened.clear()
 
     def close(self) -> None:
         for environment in self.environments:
-            environment._wind_down()
-            environment.close()
+            _end(environment)
         self.environments.clear()
 
 
@@ -83,6 +99,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
             machine.MACHINE.close()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for hint in sorted(config.stash[_SESSION].hints):
+        terminalreporter.write_line(f"{SECTION}: {hint}")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.pluginmanager.hasplugin("socket") or config.pluginmanager.hasplugin("pytest_socket"):
         from .integrations import pytest_socket
@@ -120,13 +141,12 @@ def lambda_telemetry(request: pytest.FixtureRequest, lambda_telemetry_settings: 
     _set_port(session.port)
     environment = LambdaTelemetry._for_plugin(settings, request.node.nodeid, shared=True, limit=session.journal_limit)
     environment._sandbox.start()
-    environment._sandbox.own_environ()
     session.environments.append(environment)
+    environment._sandbox.own_environ()
     try:
         yield environment
     finally:
-        environment._wind_down()
-        environment.close()
+        _end(environment)
 
 
 @pytest.fixture
@@ -142,7 +162,7 @@ def async_lambda_telemetry(lambda_telemetry: LambdaTelemetry) -> AsyncLambdaTele
 
 
 @pytest.fixture(scope="session")
-def lambda_telemetry_factory(request: pytest.FixtureRequest) -> Callable[..., LambdaTelemetry]:
+def lambda_telemetry_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., LambdaTelemetry]]:
     """Makes started environments, each at an address of its own: `lambda_telemetry_factory(**settings)`.
 
     For module- and session-scoped fixtures, or several environments at once. Each is a context manager, owns the
@@ -153,6 +173,7 @@ def lambda_telemetry_factory(request: pytest.FixtureRequest) -> Callable[..., La
     from .settings import Settings
 
     session = request.config.stash[_SESSION]
+    made: list[LambdaTelemetry] = []
 
     def make(**settings: Any) -> LambdaTelemetry:  # Any: each setting has a type of its own, checked by Settings
         session.factory_count += 1
@@ -163,10 +184,20 @@ def lambda_telemetry_factory(request: pytest.FixtureRequest) -> Callable[..., La
             limit=session.journal_limit,
         )
         environment._sandbox.start()
+        made.append(environment)
         session.environments.append(environment)
         return environment
 
-    return make
+    yield make
+    for environment in reversed(made):
+        _end(environment)
+
+
+def _end(environment: LambdaTelemetry) -> None:
+    try:
+        environment._wind_down()
+    finally:
+        environment.close()
 
 
 def _marked(node: pytest.Item, settings: object) -> Settings:
@@ -184,7 +215,8 @@ def _marked(node: pytest.Item, settings: object) -> Settings:
     try:
         return settings.with_options(options)
     except MisuseError as error:
-        pytest.fail(f"@pytest.mark.lambda_telemetry: {error}", pytrace=False)
+        problem = str(error)
+    pytest.fail(f"@pytest.mark.lambda_telemetry: {problem}", pytrace=False)
 
 
 def _set_port(port: int) -> None:
@@ -207,10 +239,7 @@ def _whole_number(config: pytest.Config, name: str, least: int, most: int | None
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
-    session = item.config.stash[_SESSION]
-    session.outcome_is_known = False
-    for environment in session.environments:
-        environment._sandbox.happened.clear()
+    item.config.stash[_SESSION].outcome_is_known = False
     return (yield)
 
 
@@ -225,15 +254,21 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
     session = item.config.stash[_SESSION]
-    for environment in session.environments:
-        if environment._sandbox.shared:
-            environment._wind_down()
-    result = yield
-    _settle_environ()
-    if session.outcome_is_known:
-        _forget_violations(session)
-    else:
-        _raise_violations(session)
+    try:
+        for environment in session.environments:
+            if environment._sandbox.shared:  # before any fixture's finalizer: it may wait for the extension's thread
+                environment._wind_down()
+    finally:
+        try:
+            result = yield
+        except BaseException:
+            session.outcome_is_known = True
+            raise
+        finally:
+            _settle_environ()
+            if session.outcome_is_known:
+                session.violations()
+    _raise_violations(session)
     return result
 
 
@@ -241,16 +276,43 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
     session = item.config.stash[_SESSION]
+    short = not item.config.getoption("fulltrace")
+    at_the_end = call.excinfo is not None and call.excinfo.value is session.raised
+    if call.excinfo is not None and short and not at_the_end:
+        _hide_our_frames(call.excinfo.value)
+    report = yield
     if call.excinfo is not None:
+        if short and at_the_end:  # it has no line of the user's to show
+            report.longrepr = call.excinfo.getrepr(style="short", tbfilter=lambda excinfo: excinfo.traceback[-1:])
         session.outcome_is_known = True
         if report.failed:
-            for environment in session.concerned():
-                report.sections.append((SECTION, environment.timeline()))
+            report.sections += [(SECTION, text) for text in session.timelines()]
     if call.when == "teardown":
-        session.environments = [one for one in session.environments if one._sandbox.state != "closed"]
+        session.end_test()
     return report
+
+
+def _hide_our_frames(error: BaseException) -> None:
+    """Where our message says it all, let the traceback end in the user's own line."""
+    errors = sys.modules.get(f"{__package__}.model.errors")
+    last = trace = error.__traceback__
+    while trace is not None:
+        raised_in = trace.tb_frame.f_globals.get("__name__", "")
+        if raised_in.partition(".")[0] not in _BETWEEN:
+            last = trace
+        trace = trace.tb_next
+    ours = errors is not None and isinstance(error, errors.LambdaTelemetryError)
+    if last is not None and (ours or raised_in == f"{__package__}.assertions"):
+        last.tb_next = None
+
+
+def _shortened(text: str) -> str:
+    lines = text.splitlines()
+    if len(lines) <= _SHOWN_LINES:
+        return text
+    first = f"(the last {_SHOWN_LINES} of {len(lines)} lines; print(lambda_telemetry.timeline()) in the test shows all)"
+    return "\n".join([first, *lines[-_SHOWN_LINES:]])
 
 
 def _settle_environ() -> None:
@@ -263,12 +325,7 @@ def _settle_environ() -> None:
 def _raise_violations(session: _Session) -> None:
     from .model.errors import ProtocolViolation
 
-    __tracebackhide__ = True
-    found = [text for one in session.concerned() if (text := one._sandbox.violations()) is not None]
-    if found:
-        raise ProtocolViolation("\n\n".join(found))
-
-
-def _forget_violations(session: _Session) -> None:
-    for environment in session.concerned():
-        environment._sandbox.violations()
+    text = session.violations()
+    if text is not None:
+        session.raised = ProtocolViolation(text)
+        raise session.raised

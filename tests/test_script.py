@@ -325,11 +325,11 @@ def test_every_kind_of_step_is_taken_and_shown():
 def test_the_table_of_an_invocation():
     script = Script.invocation(request_id="r-1", logs=[{"level": "INFO"}], status="error", error_type="Oops")
     assert str(script).splitlines()[1:] == [
-        "  0.000 ms  INVOKE                r-1 3000 ms left",
+        "  0.000 ms  INVOKE                3000 ms left r-1",
         "  0.000 ms  platform.start        r-1",
         " 50.000 ms  function              {'level': 'INFO'}",
-        "100.000 ms  platform.runtimeDone  r-1 error Oops 100.0 ms",
-        "101.500 ms  platform.report       r-1 error Oops 101.5 ms",
+        "100.000 ms  platform.runtimeDone  error Oops 100.0 ms r-1",
+        "101.500 ms  platform.report       error Oops 101.5 ms r-1",
         "101.500 ms  freeze",
     ]
 

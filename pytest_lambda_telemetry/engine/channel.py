@@ -12,7 +12,7 @@ from ..protocol.logs_api import to_logs_events
 from ..protocol.projection import View, category, project, resolve
 
 LOOP_LENGTH = 3
-"""So many batches in a row that hold only the receiver's own output are a feedback loop."""
+"""So many batches in a row that hold only output caused by the batch before are a feedback loop."""
 
 _KEPT_ATTEMPTS = 1_000
 
@@ -56,7 +56,6 @@ class Channel:
         self.view = view
         self.buffer = Buffer(subscription.buffering)
         self.in_flight: Sent | None = None
-        self.own_batches = 0
         self.looping = False
         self._wanted = frozenset(subscription.types)
 
@@ -77,9 +76,8 @@ class Channel:
         return form(batch.parts)
 
     def note_delivered(self, batch: Batch) -> bool:
-        """Count batches of nothing but the receiver's own output; True when they have just become a loop."""
-        self.own_batches = self.own_batches + 1 if batch.own_output_only else 0
-        if self.own_batches < LOOP_LENGTH or self.looping:
+        """Whether with this batch the subscription has just become part of a loop."""
+        if batch.echo < LOOP_LENGTH or self.looping:
             return False
         self.looping = True
         return True

@@ -35,111 +35,109 @@ def from_us(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
+LAST_US = to_us(datetime.max.replace(tzinfo=UTC))
+"""The last moment that a datetime can hold."""
+
+
 class Clock:
-    """A clock that the test owns."""
+    """A clock that the test owns. The caller holds the environment's lock around every call.
+
+    A followed clock moves without us: what it was seen to do is *behind* until the caller has delivered what became due
+    on the way, and made good for it with `pass_by`. So nothing of it is lost when the followed clock then goes away.
+    """
 
     real = False
 
     def __init__(self, start: datetime | None, follow: Callable[[], ForeignClock | None]) -> None:
         self.elapsed_us = 0
         self.frozen = False
+        self._behind_us = 0
         self._follow = follow
         self._foreign = follow()
-        self._foreign_seen_us = self._foreign.now_us() if self._foreign else 0
-        real_now_us = int(Real.time() * 1_000_000)
-        if start is not None:
-            self._own_wall_us = to_us(start)
-        else:
-            self._own_wall_us = self._foreign_seen_us if self._foreign else real_now_us
-        self._wall_us = self._foreign_seen_us if self._foreign else self._own_wall_us
+        self._own_us = int(Real.time() * 1_000_000) if start is None else to_us(start)
+        self._seen_us = self._foreign.now_us() if self._foreign else self._own_us
 
     @property
     def wall_us(self) -> int:
         """The time that stamps events, in microseconds since the epoch."""
-        return self._wall_us
+        return self._seen_us - self._behind_us
 
     @property
     def now(self) -> datetime:
         """`wall_us` as an aware datetime."""
-        return from_us(self._wall_us)
+        return from_us(self.wall_us)
 
     def peek(self) -> tuple[int, int]:
-        """Wall and elapsed microseconds as they will stand after `catch_up`, without changing anything."""
-        foreign = self._follow()
-        if foreign is None:
-            return (self._own_wall_us if self._foreign else self._wall_us), self.elapsed_us
-        now_us = foreign.now_us()
-        if self._foreign is None or self._foreign.key != foreign.key or self.frozen:
-            return now_us, self.elapsed_us
-        return now_us, self.elapsed_us + max(0, now_us - self._foreign_seen_us)
+        """Wall and elapsed microseconds as they will stand when what is behind has passed by."""
+        self.look()
+        return self._seen_us, self.elapsed_us + (0 if self.frozen else self._behind_us)
 
-    @property
-    def foreign(self) -> ForeignClock | None:
-        """The freeze or travel that is followed now."""
-        return self._foreign
+    def look(self) -> None:
+        """Notice what a followed clock did since the last look.
+
+        Forward it takes us along; a jump back, and the beginning or end of a freeze, only remap the wall.
+        """
+        foreign, before = self._follow(), self._foreign
+        self._foreign = foreign
+        if foreign is None:
+            self._seen_us = self._own_us
+            return
+        now_us = foreign.now_us()
+        delta_us = now_us - self._seen_us
+        if before is not None and before.key == foreign.key and delta_us > 0:
+            self._own_us += delta_us
+            self._behind_us += delta_us
+        self._seen_us = now_us
 
     def catch_up(self) -> int:
-        """Notice what a followed clock did since the last look; how far elapsed time is behind it, in microseconds.
+        """How far this clock is behind what was seen of a followed one, in microseconds; to be passed by."""
+        self.look()
+        return self._behind_us
 
-        The caller delivers what became due on the way, with `pass_by`, and so makes good for it.
-        """
-        foreign = self._follow()
-        if foreign is None:
-            if self._foreign is not None:
-                self._foreign, self._wall_us = None, self._own_wall_us
-            return 0
-        now_us = foreign.now_us()
-        if self._foreign is None or self._foreign.key != foreign.key:
-            self._foreign, self._foreign_seen_us, self._wall_us = foreign, now_us, now_us
-            return 0
-        if now_us < self._foreign_seen_us:
-            self._foreign_seen_us = self._wall_us = now_us
-            return 0
-        behind, self._foreign_seen_us = now_us - self._foreign_seen_us, now_us
-        return behind
+    def pass_by(self, delta_us: int) -> int:
+        """So much of what is behind passes; returns it."""
+        self._behind_us -= delta_us
+        if not self.frozen:
+            self.elapsed_us += delta_us
+        return delta_us
 
-    def pass_by(self, delta_us: int) -> None:
-        """Time passes that a followed clock has already shown."""
-        self._wall_us += delta_us
-        self._own_wall_us += delta_us
+    def move(self, delta_us: int) -> int:
+        """Time passes because the caller says so, and a followed clock is taken along; returns how much."""
+        if self._foreign is not None:
+            self._foreign.move_us(delta_us)
+        self._go(delta_us)
+        return delta_us
+
+    def _go(self, delta_us: int) -> None:
+        self._own_us += delta_us
+        self._seen_us += delta_us
         if not self.frozen:
             self.elapsed_us += delta_us
 
-    def move(self, delta_us: int) -> None:
-        """Time passes because the caller says so; a followed clock is taken along."""
-        self.pass_by(delta_us)
-        if self._foreign is not None and delta_us:
-            self._foreign.move_us(delta_us)
-            self._foreign_seen_us += delta_us
-
-    def settle(self) -> None:
-        """Nothing: this clock moves only when it is moved."""
-
 
 class SystemClock(Clock):
-    """Real time: it passes by itself, and moving it means waiting for it."""
+    """Real time: it passes by itself; moving it means to `wait` so many seconds, with the lock given away."""
 
     real = True
 
-    def __init__(self, start: datetime | None) -> None:
+    def __init__(self, start: datetime | None, wait: Callable[[float], object]) -> None:
         super().__init__(start, lambda: None)
-        self._last = Real.monotonic()
+        self._wait = wait
+        self._last_us = _monotonic_us()
 
-    def move(self, delta_us: int) -> None:
-        """Wait until so much time has passed."""
-        target_us = self._own_wall_us + delta_us
-        while self._own_wall_us < target_us:
-            Real.sleep((target_us - self._own_wall_us) / 1_000_000)
-            self.settle()
+    def move(self, delta_us: int) -> int:
+        """Wait for that much time to pass, or until something happens; returns how much has passed."""
+        before_us = self.wall_us
+        self._wait(delta_us / 1_000_000)
+        self.look()
+        return self.wall_us - before_us
 
-    def peek(self) -> tuple[int, int]:
-        """Wall and elapsed microseconds now."""
-        self.settle()
-        return self.wall_us, self.elapsed_us
-
-    def settle(self) -> None:
+    def look(self) -> None:
         """Take over the real time that has passed."""
-        now = Real.monotonic()
-        delta_us = int((now - self._last) * 1_000_000)
-        self._last += delta_us / 1_000_000
-        self.pass_by(delta_us)
+        now_us = _monotonic_us()
+        passed_us, self._last_us = now_us - self._last_us, now_us
+        self._go(passed_us)
+
+
+def _monotonic_us() -> int:
+    return int(Real.monotonic() * 1_000_000)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..model.records import Payload
+from .clock import from_us
 
 DEFAULT_LIMIT = 65_536
 """Entries kept; and as many KiB of delivered bytes."""
@@ -32,31 +33,26 @@ class Entry:
 
 
 class Journal:
-    """An append-only record with a limit. The caller holds the environment's lock."""
+    """An append-only record with a limit. The caller holds the environment's lock.
 
-    def __init__(self, times: Callable[[], tuple[datetime, int]], limit: int = DEFAULT_LIMIT) -> None:
+    `times` tells wall and elapsed microseconds.
+    """
+
+    def __init__(self, times: Callable[[], tuple[int, int]], limit: int = DEFAULT_LIMIT) -> None:
         self.limit = limit
         self.counts: Counter[str] = Counter()
         self._times = times
-        self._entries: deque[Entry] = deque(maxlen=limit)
+        self._number = 0
+        self._entries: deque[tuple[int, int, int, str, str, str, str]] = deque(maxlen=limit)
         self._payloads: deque[Payload] = deque()
         self._payload_bytes = 0
 
     def record(self, kind: str, who: str, what: str, verdict: str = "") -> None:
         """Append one entry, stamped with the environment's time."""
-        at, elapsed_us = self._times()
+        self._number += 1
         self.counts[kind] += 1
-        self._entries.append(
-            Entry(
-                number=self.counts.total(),
-                at=at,
-                elapsed=timedelta(microseconds=elapsed_us),
-                kind=kind,
-                who=who,
-                what=what,
-                verdict=verdict,
-            )
-        )
+        # an Entry is made of it when somebody asks: few are ever read
+        self._entries.append((self._number, *self._times(), kind, who, what, verdict))
 
     def keep(self, payload: Payload) -> None:
         """Hold the bytes of a delivery, and let the oldest go where they are too many."""
@@ -68,9 +64,20 @@ class Journal:
     @property
     def entries(self) -> tuple[Entry, ...]:
         """What is kept, oldest first."""
-        return tuple(self._entries)
+        return tuple(
+            Entry(
+                number=number,
+                at=from_us(wall_us),
+                elapsed=timedelta(microseconds=elapsed_us),
+                kind=kind,
+                who=who,
+                what=what,
+                verdict=verdict,
+            )
+            for number, wall_us, elapsed_us, kind, who, what, verdict in self._entries
+        )
 
     @property
     def forgotten(self) -> int:
         """How many entries the limit cost."""
-        return self.counts.total() - len(self._entries)
+        return self._number - len(self._entries)

@@ -1,40 +1,73 @@
-"""Time, lent to another thread for one call: how an async caller works without blocking its loop."""
+"""One call made on a worker thread, which may take time along on loan: how an async caller works off its loop."""
 
 import threading
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
-from .run import Engine, Interrupted
+from .ownership import Interrupted, Ownership
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
+_NUDGE_S = 0.01  # a call that is to end may just be on its way into the next wait
 
-class Loan:
-    """One call on a worker thread. While another loan runs, this one does not get time: its call sees that itself."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._done = threading.Event()
-        self._started = threading.Lock()
-        self._cut_short = False
+class Errand:
+    """A call to be made elsewhere. It ends by itself, or between two steps once it is interrupted.
 
-    def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Make the call on this thread, which owns time until it returns, if no other call has it."""
+    `lender` is what `Ownership.lend` gave for it; `patient` lets it wait for its turn to have time instead; `hurried`
+    interrupts it from the start, for what must only be put in order.
+    """
+
+    def __init__(
+        self, time: Ownership, lender: int | None = None, *, patient: bool = False, hurried: bool = False
+    ) -> None:
+        self._time = time
+        self._lender = lender
+        self._patient = patient
+        self._hurried = hurried
+        self._guard = threading.Lock()
+        self._thread: int | None = None
+        self._ended = threading.Event()
+
+    @property
+    def ended(self) -> bool:
+        """The call has returned or raised, or will never be made."""
+        return self._ended.is_set()
+
+    def run(self, call: Callable[[], T]) -> T:
+        """Make the call on this thread."""
+        with self._guard:
+            if self.ended:
+                raise Interrupted
+            self._thread = threading.get_ident()
         try:
-            with self._started:
-                if self._cut_short:
-                    raise Interrupted
-                lender = self._engine.lend()
-            try:
-                return call(*args, **kwargs)
-            finally:
-                self._engine.take_back(lender)
+            if self._patient:
+                self._lender = self._time.await_loan()
+            if self._lender is not None:
+                self._time.borrow()
+            if self._hurried:
+                self._time.interrupt(self._thread)
+            return call()
         finally:
-            self._done.set()
+            with self._guard:
+                self._end()
 
-    def cut_short(self) -> None:
-        """The caller was cancelled: end the call between two steps, and wait until it has ended."""
-        with self._started:
-            self._cut_short = True
-        self._engine.interrupt(self._done)
+    def interrupt(self) -> None:
+        """Let the call end at its next step, or never begin; does not wait for that."""
+        with self._guard:
+            if self._thread is None:
+                self._end()
+            elif not self.ended:
+                self._time.interrupt(self._thread)
+
+    def wait(self) -> None:
+        """Wait until an interrupted call has ended."""
+        while not self._ended.wait(_NUDGE_S):
+            self.interrupt()
+
+    def _end(self) -> None:
+        if not self.ended:
+            self._time.go_on()
+            if self._lender is not None:
+                self._time.take_back(self._lender)
+            self._ended.set()

@@ -6,8 +6,8 @@ buffers. The lock guards buffers and records and is never held while a delivery 
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from ..model.errors import MisuseError
@@ -16,10 +16,13 @@ from ..model.records import Attempt, Delivery, Payload, Subscription, summary
 from ..protocol.buffering import Batch
 from ..protocol.contract import SLOW_CONSUMER
 from ..protocol.projection import View, timestamp
+from ..protocol.schema import LOG_TYPES
+from ..protocol.steps import described
 from .channel import Channel, Sent, encode_events
-from .clock import Clock
+from .clock import LAST_US, Clock, from_us
 from .early import EarlyEvents
 from .journal import Journal
+from .ownership import Interrupted, Ownership
 from .schedule import next_due
 
 
@@ -41,16 +44,15 @@ class Ports(Protocol):
 
     def send(self, subscription: Subscription, body: bytes) -> Outcome: ...
     def end_call(self) -> None: ...
-    def pump(self) -> None: ...
+    def abandon(self) -> None: ...
+    def pump(self) -> bool: ...
     def drain(self) -> None: ...
+    def await_output(self, extension_name: str) -> None: ...
+    def has_output(self) -> bool: ...
     def report_loop(self, subscription: Subscription) -> None: ...
 
 
-class Interrupted(Exception):
-    """The call was cancelled between two steps; what it did so far stands."""
-
-
-class Engine:
+class Engine(Ownership):
     """Owns the clock, the channels and what was delivered."""
 
     def __init__(
@@ -63,100 +65,20 @@ class Engine:
         delay_ms: Callable[[int], float | None],
         cut: bool,
     ) -> None:
+        super().__init__(lock, ports.end_call)
         self.clock = clock
         self.channels: list[Channel] = []
         self.early = EarlyEvents()
         self.sent: deque[Sent] = deque(maxlen=journal.limit)
-        self.owner = threading.get_ident()
-        self.interrupted = False
         self._journal = journal
-        self._lock = lock
         self._ports = ports
         self._delay_ms = delay_ms
-        self._cut = cut
-        self._driving = threading.RLock()
+        self._cuts_records = cut
         self.collectors: list[dict[Sent, None]] = []
-        self._calls: list[dict[Sent, None]] = []
-        self._driver: int | None = None
-        self._lent = False
         self._filling = False
-
-    # -- who moves time ------------------------------------------------------------------------------------------------
-
-    @property
-    def owned_here(self) -> bool:
-        """This thread may move time."""
-        return threading.get_ident() == self.owner
-
-    @property
-    def driving_here(self) -> bool:
-        """A call that holds time is running on this thread."""
-        return self._driver == threading.get_ident()
-
-    @property
-    def driven_elsewhere(self) -> bool:
-        """A call that holds time is running on another thread."""
-        return self._driver not in (None, threading.get_ident())
-
-    def lend(self) -> int | None:
-        """Let this thread move time instead of its owner; None, and no change, while another loan is out."""
-        with self._lock:
-            if self._lent:
-                return None
-            self._lent = True
-            lender, self.owner = self.owner, threading.get_ident()
-            return lender
-
-    def take_back(self, lender: int | None) -> None:
-        """The end of a loan."""
-        if lender is not None:
-            with self._lock:
-                self.owner, self._lent = lender, False
-
-    def interrupt(self, ended: threading.Event) -> None:
-        """Cut the lent call short, and wait until it has `ended`."""
-        with self._lock:
-            self.interrupted = True
-            self._lock.notify_all()
-        ended.wait()
-        self.interrupted = False
-
-    @contextmanager
-    def taking_over(self) -> Iterator[None]:
-        """Time is this thread's from now on; a call that still runs elsewhere is cut short first."""
-        self.interrupted = True
-        with self._holding_time():
-            self.interrupted = False
-            self.owner = threading.get_ident()
-            yield
-
-    @contextmanager
-    def driving(self, what: str) -> Iterator[dict[Sent, None]]:
-        """Hold time for one call; yields the batches it attempts.
-
-        Raises MisuseError on any thread but the one that owns time.
-        """
-        if not self.owned_here:
-            raise MisuseError(
-                f"{what} was called on thread {threading.current_thread().name!r}, but only one thread moves time: the"
-                " one that started the environment; from other threads emit() buffers events for its next call"
-            )
-        with self._holding_time() as attempted:
-            yield attempted
-
-    @contextmanager
-    def _holding_time(self) -> Iterator[dict[Sent, None]]:
-        attempted: dict[Sent, None] = {}
-        with self._driving:
-            self._calls.append(attempted)
-            self._driver = threading.get_ident()
-            try:
-                yield attempted
-            finally:
-                self._calls.pop()
-                if not self._calls:
-                    self._driver = None
-                    self._ports.end_call()
+        self._stamped = 0, ""  # the last stamp and its moment: many events share one
+        self._echo = 0  # what output is worth that is taken in now, in `Batch.echo`
+        self._excused: set[str] = set()  # extensions whose next output has a cause of its own
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -164,18 +86,26 @@ class Engine:
         """Deliver what became due by a followed clock's own moves, and take in what children have written."""
         self._ports.pump()
         self._ports.drain()
-        self.clock.settle()
         with self._lock:
             behind_us = self.clock.catch_up()
         self._pass(behind_us, self.clock.pass_by)
 
+    def moment(self) -> tuple[int, int]:
+        """Wall and elapsed microseconds of what happens now; between calls a followed clock may be ahead of ours."""
+        if self._driver is not None and not self.clock.real:
+            return self.clock.wall_us, self.clock.elapsed_us
+        with self._lock:
+            return self.clock.peek()
+
     def advance(self, delta_us: int) -> None:
-        """Move time forward, stopping at each due moment to deliver."""
+        """Move time forward, stopping at each due moment to deliver. Raises MisuseError past the year 9999."""
+        if self.clock.wall_us + delta_us > LAST_US:
+            raise MisuseError(f"advancing by {delta_us / 1_000_000:g} s would pass the year 9999, where dates end")
         self._pass(delta_us, self.clock.move)
 
     def advance_until(self, reached: Callable[[], bool], limit_us: int) -> None:
         """Go from due moment to due moment until `reached` or until elapsed time is `limit_us`."""
-        while not reached():
+        while not (reached() or self.clock.frozen):
             self.check_interrupt()
             with self._lock:
                 due = next_due(self.channels)
@@ -186,69 +116,86 @@ class Engine:
                 return
             self.advance(max(0, wait_us))
 
-    def _pass(self, delta_us: int, let_pass: Callable[[int], None]) -> None:
+    def _pass(self, delta_us: int, let_pass: Callable[[int], int]) -> None:
         remaining_us = delta_us
-        while not self.clock.frozen:
+        while True:
             self.check_interrupt()
             with self._lock:
-                due = next_due(self.channels)
-                if due is None or due[0] > self.clock.elapsed_us + remaining_us:
-                    break
-                wait_us = max(0, due[0] - self.clock.elapsed_us)
-            if wait_us:
-                let_pass(wait_us)
-                remaining_us = max(0, remaining_us - wait_us)
-            self._attempt(due[1])
-        if remaining_us:
-            let_pass(remaining_us)
+                due = None if self.clock.frozen else next_due(self.channels)
+                wait_us = max(0, due[0] - self.clock.elapsed_us) if due else 0
+                if due is None or wait_us > remaining_us:
+                    if not remaining_us:
+                        return
+                    due, wait_us = None, remaining_us
+                passed_us = let_pass(wait_us) if wait_us else 0
+            remaining_us = max(0, remaining_us - passed_us)
+            if due is not None and passed_us >= wait_us:  # real time is waited for, which something may interrupt
+                self._attempt(due[1])
 
-    def check_interrupt(self) -> None:
-        """Raise Interrupted when the call that is running was cancelled."""
-        if self.interrupted:
-            raise Interrupted
+    def interrupt(self, thread: int) -> None:
+        """Let the call that runs on `thread` end at its next step; a delivery under way is given up."""
+        super().interrupt(thread)
+        if self._driver == thread:
+            self._ports.abandon()
 
     # -- events --------------------------------------------------------------------------------------------------------
 
-    def emit(self, events: Sequence[Event], *, deliver: bool, source: str = "Lambda", by: str | None = None) -> None:
+    def emit(self, events: Sequence[Event], *, deliver: bool, source: str = "Lambda") -> None:
         """Lambda generates these now: each channel buffers its view of them.
 
-        `deliver` sends every batch that is full, and what is due. `by` names the extension whose output this is.
+        `deliver` sends every batch that is full, and what is due.
         """
+        self._spread(events, deliver=deliver, source=source)
+        if deliver:
+            self._ports.drain()
+            self._pass(0, self.clock.pass_by)
+
+    def take_output(self, events: Sequence[Event], by: str) -> None:
+        """An extension's process has written these lines; they wait until time moves, full batches too."""
+        echo = 0 if by in self._excused else self._echo
+        self._excused.discard(by)
+        self._spread(events, deliver=False, source=by, echo=echo)
+
+    @property
+    def congested(self) -> bool:
+        """A subscriber of output has a full batch to be sent first, or more output would find no room."""
+        return any(channel.buffer.has_full_batch for channel in self.channels if channel.takes("extension"))
+
+    def _spread(self, events: Sequence[Event], *, deliver: bool, source: str, echo: int = -1) -> None:
         with self._lock:
-            stamp = timestamp(self.clock.now)
+            stamp = self._stamp()
             if self.early.open:
                 lost = self.early.keep(events, stamp)
                 if lost:
                     self._journal.record("drop", "early events", f"{lost} found no room for a later replay")
             self._journal.record("event", source, summary([event.type for event in events]), preview(events))
             views = {channel.view for channel in self.channels}
-            encoded = {view: encode_events(events, stamp, view, cut=self._cut) for view in views}
+            encoded = {view: encode_events(events, stamp, view, cut=self._cuts_records) for view in views}
             plan = [(channel, *channel.select(encoded[channel.view])) for channel in self.channels]
         self._filling = self._filling or deliver
         try:
             for channel, parts, types in plan:
-                own_output = by == channel.subscription.extension_name
-                if not (own_output and channel.looping):
-                    self._fill(channel, parts, types, deliver=deliver, own_output=own_output)
+                own_output = echo >= 0 and source == channel.subscription.extension_name
+                if not (channel.looping and (own_output or echo > 0)):
+                    self._fill(channel, parts, types, deliver=deliver, echo=echo)
         finally:
             self._filling = self._filling and not deliver
         with self._lock:
             self._lock.notify_all()
-        if deliver:
-            self._ports.drain()
-            self._pass(0, self.clock.pass_by)
 
     def _fill(
-        self, channel: Channel, parts: Sequence[bytes], types: Sequence[str], *, deliver: bool, own_output: bool
+        self, channel: Channel, parts: Sequence[bytes], types: Sequence[str], *, deliver: bool, echo: int
     ) -> None:
         index = 0
         while index < len(parts):
             with self._lock:
+                channel.buffer.retell()
                 self._announce_loss(channel)
                 lost_before = channel.buffer.lost_records
-                index = channel.buffer.fill(
-                    parts, types, index, self.clock.elapsed_us, SLOW_CONSUMER, own_output=own_output
-                )
+                now_us = self.moment()[1]
+                if self._driver is None:
+                    channel.buffer.close_overdue(now_us)
+                index = channel.buffer.fill(parts, types, index, now_us, SLOW_CONSUMER, echo=echo)
                 lost = channel.buffer.lost_records - lost_before
                 if lost:
                     self._journal.record("drop", channel.subscription.extension_name, f"{lost} events", SLOW_CONSUMER)
@@ -260,10 +207,10 @@ class Engine:
         """A new channel, which gets the telemetry of the init phase so far. The caller holds the lock."""
         channel = Channel(subscription, view)
         self.channels.append(channel)
-        parts, types = channel.select(encode_events(self.early.events, "", view, cut=self._cut))
+        parts, types = channel.select(encode_events(self.early.events, "", view, cut=self._cuts_records))
         index = 0
         while index < len(parts):
-            index = channel.buffer.fill(parts, types, index, self.clock.elapsed_us, "", replay=True)
+            index = channel.buffer.fill(parts, types, index, self.moment()[1], "", replay=True)
         if parts:
             self._journal.record("event", "Lambda", f"replay of {len(parts)} early events", subscription.extension_name)
         if self.early.lost_records:
@@ -273,9 +220,7 @@ class Engine:
 
     def lifecycle_event_for(self, extension_name: str) -> None:
         """Lambda told this extension something: output that follows has a cause of its own."""
-        for channel in self.channels:
-            if channel.subscription.extension_name == extension_name:
-                channel.own_batches = -1
+        self._excused.add(extension_name)
 
     # -- deliveries ----------------------------------------------------------------------------------------------------
 
@@ -283,7 +228,7 @@ class Engine:
     def deliveries(self) -> tuple[Delivery, ...]:
         """Every batch that was tried, oldest first, as it stands now."""
         with self._lock:
-            return tuple(sent.snapshot for sent in self.sent)
+            return tuple(sent.snapshot for sent in self.sent if sent.attempts)  # else it is on its first way
 
     def marks(self) -> dict[Channel, int]:
         """How much each channel has taken so far, for `delivered`."""
@@ -297,33 +242,37 @@ class Engine:
 
     def flush(self, channels: Sequence[Channel]) -> None:
         """Deliver what is buffered now; a subscriber whose batch fails keeps the rest, in order."""
-        with self._lock:
-            for channel in channels:
-                channel.buffer.close_open(self.clock.elapsed_us)
-            goals = {channel: channel.buffer.batch_count for channel in channels}
+        with self._lock:  # what a child writes meanwhile is not waited for: a feedback loop has no end
+            goals = {channel: channel.buffer.batch_count + bool(channel.buffer.lost_records) for channel in channels}
         for channel, goal in goals.items():
             for _ in range(goal):
                 self.check_interrupt()
-                if channel.buffer.batch_count == 0 or not self._attempt(channel):
+                if channel.buffer.empty or not self._attempt(channel):
                     break
 
     def push(self, channel: Channel, events: Sequence[Event]) -> Sent:
         """Send exactly these events as one batch, past the buffer and the type filter."""
         with self._lock:
-            encoded = encode_events(events, timestamp(self.clock.now), channel.view)
+            encoded = encode_events(events, self._stamp(), channel.view)
             batch = Batch(0, parts=encoded.parts, types=encoded.types)
             sent = self._sent(channel, batch)
         self._send(channel, sent)
+        with self._lock:
+            self._settled(sent)
         return sent
 
     def _sent(self, channel: Channel, batch: Batch) -> Sent:
         sent = Sent(channel.subscription, tuple(batch.types), Payload(channel.body_of(batch)))
         self.sent.append(sent)
-        self._journal.keep(sent.payload)
         return sent
+
+    def _settled(self, sent: Sent) -> None:
+        """It is sent no more, so the journal may let its bytes go."""
+        self._journal.keep(sent.payload)
 
     def _attempt(self, channel: Channel) -> bool:
         """Try the channel's next batch once, and settle what follows from the outcome."""
+        quiet = self._ports.pump()
         with self._lock:
             batch = channel.buffer.begin()
             if channel.in_flight is None:
@@ -334,6 +283,7 @@ class Engine:
             if outcome.ok:
                 channel.buffer.succeeded()
                 channel.in_flight = None
+                self._settled(sent)
                 if channel.note_delivered(batch):
                     self._ports.report_loop(channel.subscription)
             else:
@@ -342,19 +292,24 @@ class Engine:
                 reason = f"could not send events: {outcome.error or f'the listener answered {outcome.status}'}"
                 if retry_us is None:
                     channel.in_flight = None
+                    self._settled(sent)
                     name = channel.subscription.extension_name
                     self._journal.record("drop", name, f"{len(batch.parts)} events", reason)
                 channel.buffer.failed(retry_us, reason)
             self._announce_loss(channel)
         self._ports.pump()
+        if outcome.ok and batch.echo >= 0:
+            self._ports.await_output(channel.subscription.extension_name)
         if not self._filling:
+            self._echo = max(batch.echo, 0) + 1 if quiet and outcome.ok else 0
             self._ports.drain()
+            self._echo = 0
         return outcome.ok
 
     def _send(self, channel: Channel, sent: Sent, number: int = 1) -> Outcome:
         subscription = channel.subscription
         with self._lock:
-            at = self.clock.now
+            at = from_us(self.moment()[0])
             for attempted in (*self._calls, *self.collectors):
                 attempted[sent] = None
         outcome = self._ports.send(subscription, sent.payload.body)
@@ -376,27 +331,36 @@ class Engine:
             return
         record = {"reason": loss.reason, "droppedRecords": loss.records, "droppedBytes": loss.size}
         event = Event("platform.logsDropped", record)
-        encoded = encode_events([event], timestamp(self.clock.now), channel.view)
-        channel.buffer.announce(encoded.parts[0], self.clock.elapsed_us)
+        encoded = encode_events([event], self._stamp(), channel.view)
+        channel.buffer.announce(encoded.parts[0], self.moment()[1])
+
+    def _stamp(self) -> str:
+        wall_us = self.moment()[0]
+        if self._stamped[0] != wall_us:
+            self._stamped = wall_us, timestamp(from_us(wall_us))
+        return self._stamped[1]
 
     # -- clock="system" ------------------------------------------------------------------------------------------------
 
     def deliver_in_real_time(self, stopped: Callable[[], bool]) -> None:
         """The background thread's work: deliver at real deadlines until `stopped`."""
         while not stopped():
-            self.clock.settle()
             with self._lock:
+                self.clock.look()
                 due = None if self.clock.frozen else next_due(self.channels)
                 wait_us = due[0] - self.clock.elapsed_us if due else None
-                if wait_us is None or wait_us > 0:
+                if (wait_us is None or wait_us > 0) and not self._ports.has_output():
                     self._lock.wait(None if wait_us is None else wait_us / 1_000_000)
                     continue
-            with self._holding_time():
+            with suppress(Interrupted), self._holding_time():
                 self.catch_up()
+            self.go_on()
 
 
 def preview(events: Sequence[Event]) -> str:
-    """The first log line of some events, shortened, for the journal."""
+    """What tells a lone platform event from others, or the first log line of some events, for the journal."""
+    if len(events) == 1 and events[0].type not in LOG_TYPES:
+        return described(events[0])[1]
     first = next((event.record for event in events if isinstance(event.record, str)), "")
     text = first[:80].rstrip("\n")
     return repr(text) + ("…" if len(first) > 80 else "") if text else ""

@@ -29,6 +29,8 @@ NEVER_IN_EXTENSIONS = frozenset(
 )
 """What Lambda gives to a runtime, and to no extension (Extensions API)."""
 
+_LAYERS = "/opt/lib"  # the part of Lambda's own value that shadows nothing on this machine
+
 _UNPROXIED = (LOOPBACK, "localhost", *SANDBOX_NAMES)
 _NO_PROXY = ("no_proxy", "NO_PROXY")
 
@@ -62,22 +64,22 @@ def child_variables(variables: Mapping[str, str], own: Mapping[str, str]) -> dic
     """The whole environment of an extension in a process of its own, and nothing more (Extensions API).
 
     `variables` are those of `lambda_variables`; `own` are the function's, which the test passes, and win. PATH is the
-    caller's, so that programs are found; LD_LIBRARY_PATH is there only if the caller has it. There is no proxy
-    variable, so none has to be excepted. Raises MisuseError when `own` names what an extension never gets.
+    caller's, so that programs are found, and so is LD_LIBRARY_PATH, or it names where Lambda's layers keep libraries.
+    There is no proxy variable, so none has to be excepted. Raises MisuseError when `own` names what an extension never
+    gets.
     """
     if never := sorted(NEVER_IN_EXTENSIONS & own.keys()):
         raise MisuseError(
             f"env has {', '.join(never)}: Lambda gives that to the runtime and never to an extension, so an extension"
             " that reads it works here and fails there; leave it out of env"
         )
-    found = {"LD_LIBRARY_PATH": path} if (path := os.environ.get("LD_LIBRARY_PATH")) is not None else {}
     return {
         **variables,
         **CREDENTIALS,
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
         "PATH": os.environ.get("PATH", os.defpath),
-        **found,
+        "LD_LIBRARY_PATH": os.environ.get("LD_LIBRARY_PATH", _LAYERS),
         **own,
     }
 

@@ -1,5 +1,7 @@
 """What a child has written, cut into lines and bounded: a gigabyte costs no more memory than a few megabytes."""
 
+from collections import deque
+
 LINE_LIMIT = 1024 * 1024
 """Bytes of one line; a longer one is cut there."""
 INBOX_LINES = 10_000
@@ -15,7 +17,7 @@ class Output:
     def __init__(self) -> None:
         self._partial = bytearray()
         self._cut = False  # the rest of the line being read is beyond the limit, and skipped
-        self._lines: list[str] = []
+        self._lines: deque[tuple[str, int]] = deque()
         self._held = 0
         self._full = False  # from the first line that did not fit, until the lines are taken
         self._dropped_lines = 0
@@ -42,12 +44,27 @@ class Output:
         if self._partial or self._cut:
             self._end_line()
 
-    def take_lines(self) -> tuple[list[str], int, int]:
-        """The lines since the last call, oldest first, and how many lines and bytes of text were dropped."""
-        taken = self._lines, self._dropped_lines, self._dropped_bytes
-        self._lines, self._held, self._full = [], 0, False
+    @property
+    def has_lines(self) -> bool:
+        """Lines wait, or were dropped."""
+        return bool(self._lines or self._dropped_lines)
+
+    def take_lines(self, most: int = INBOX_LINES, most_bytes: int = INBOX_BYTES) -> tuple[list[str], int, int]:
+        """The lines since the last call, oldest first, and how many lines and bytes of text were dropped.
+
+        At most `most` lines, of which none begins after `most_bytes`; the rest waits on.
+        """
+        taken: list[str] = []
+        taken_bytes = 0
+        while self._lines and len(taken) < most and taken_bytes < most_bytes:
+            line, size = self._lines.popleft()
+            taken.append(line)
+            taken_bytes += size
+        self._held -= taken_bytes
+        self._full = False
+        dropped = self._dropped_lines, self._dropped_bytes
         self._dropped_lines = self._dropped_bytes = 0
-        return taken
+        return taken, *dropped
 
     def take_notes(self) -> list[str]:
         """What the journal should say about the lines since the last call."""
@@ -109,7 +126,7 @@ class Output:
             self._dropped_lines += 1
             self._dropped_bytes += size
         else:
-            self._lines.append(self._partial.decode("utf-8", "replace"))
+            self._lines.append((self._partial.decode("utf-8", "replace"), size))
             self._held += size
         self._partial.clear()
 

@@ -16,7 +16,7 @@ from ..model.errors import MisuseError, WaitTimeout
 from ..model.real import Real
 from . import leftovers
 from .child_names import Resolution, choose
-from .output import Output
+from .output import INBOX_BYTES, INBOX_LINES, Output
 
 _CHUNK = 65_536  # what a pipe holds: one read takes all that is there
 _LAST_READS = 32  # after the exit: enough for the largest pipe, an end where a grandchild writes on
@@ -106,13 +106,24 @@ class ExtensionProcess:
             )
         return code
 
-    def take_lines(self) -> tuple[list[str], int, int]:
+    @property
+    def has_lines(self) -> bool:
+        """Lines wait to be taken, or were dropped."""
+        return self._output.has_lines
+
+    @property
+    def closed(self) -> bool:
+        """`terminate` has been called: nothing of it is left."""
+        return self._closed
+
+    def take_lines(self, most: int = INBOX_LINES, most_bytes: int = INBOX_BYTES) -> tuple[list[str], int, int]:
         """The lines since the last call, oldest first, without newlines; how many lines and bytes were dropped.
 
-        At most 10,000 lines or 4 MiB wait here; beyond that they are dropped and counted.
+        At most 10,000 lines or 4 MiB wait here; beyond that they are dropped and counted. No more than `most` lines are
+        taken, nor any that begins after `most_bytes`; the rest waits on.
         """
         with self._lock:
-            return self._output.take_lines()
+            return self._output.take_lines(most, most_bytes)
 
     def take_notes(self) -> list[str]:
         """What the journal should say about its output since the last call: lines that were cut."""
@@ -124,8 +135,11 @@ class ExtensionProcess:
         self._read()
 
     def stop(self) -> None:
-        """Stop its process group where it stands (SIGSTOP), as Lambda freezes it."""
+        """Stop its process group where it stands (SIGSTOP), as Lambda freezes it; returns when it stands."""
         self._signal(signal.SIGSTOP)
+        if sys.platform != "darwin" and not self._closed:
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def cont(self) -> None:
         """Let its process group go on (SIGCONT)."""

@@ -26,6 +26,7 @@ def unwatch(listener: Listener) -> None:
 
 
 def freeze(library: str, start: datetime | None) -> AbstractContextManager[None]:
-    """Freeze the process with `library` ("freezegun" or "time-machine") at `start`, or at the real time now."""
-    moment = start or datetime.fromtimestamp(Real.time(), UTC)
+    """Freeze the process with `library` ("freezegun" or "time-machine") at `start`, or at the time it sees now."""
+    outer = active()
+    moment = start or datetime.fromtimestamp(outer.now_us() / 1_000_000 if outer else Real.time(), UTC)
     return freezegun.freeze(moment) if library == "freezegun" else time_machine.freeze(moment)

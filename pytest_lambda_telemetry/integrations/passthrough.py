@@ -1,11 +1,14 @@
 """Letting calls to our fake through the libraries with which a test mocks the extension's own backend.
 
-Each library has a module with the same face (`Library`). Only those already imported are touched; `refresh` picks up
-the ones imported since. What passes through is not recorded, counted or matched: to the mock it never happened.
+Each library has a module with the same face (`Library`). Only those already imported are touched, and those that are
+imported later as soon as they are: a test may import one and mock with it before it says a word to us. What passes
+through is not recorded, counted or matched: to the mock it never happened.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Protocol
 
@@ -40,6 +43,8 @@ def install(is_ours: IsOurs) -> tuple[str, ...]:
     global _claims
     if is_ours not in _claims:
         _claims += (is_ours,)
+    if _WATCH not in sys.meta_path:
+        sys.meta_path.insert(0, _WATCH)
     refresh()
     return tuple(_notices.values())
 
@@ -67,10 +72,48 @@ def uninstall(is_ours: IsOurs) -> None:
     global _claims
     _claims = tuple(claim for claim in _claims if claim != is_ours)
     if not _claims:
+        if _WATCH in sys.meta_path:
+            sys.meta_path.remove(_WATCH)
         for library in LIBRARIES:
             library.uninstall()
         _installed.clear()
         _notices.clear()
+
+
+class _Watch(MetaPathFinder):
+    """Finds nothing itself: it wraps what the others find, to be told when one of the libraries has been imported."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in _WATCHED:
+            return None
+        others = [finder for finder in sys.meta_path if finder is not self]
+        spec = next(filter(None, (finder.find_spec(fullname, path, target) for finder in others)), None)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Noticing(spec.loader)
+        return spec
+
+
+class _Noticing(Loader):
+    """A library's own loader, which is in its place again before the library runs."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        refresh()
+
+
+_WATCHED = frozenset(library.MODULE for library in LIBRARIES)
+_WATCH = _Watch()
 
 
 def _is_anybodys(host: str, port: int) -> bool:

@@ -15,3 +15,7 @@ class ProtocolViolation(LambdaTelemetryError, AssertionError):
 
 class WaitTimeout(LambdaTelemetryError, TimeoutError):
     """A bounded wait ended without what it waited for; the message says what was seen instead."""
+
+
+for _error in (LambdaTelemetryError, MisuseError, ProtocolViolation, WaitTimeout):
+    _error.__module__ = __name__.partition(".")[0]  # reports show the name that users import

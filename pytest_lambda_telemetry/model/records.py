@@ -179,4 +179,6 @@ class Delivery:
 
 def summary(types: Sequence[str]) -> str:
     """Event types for a person: `platform.start, function ×3`."""
+    if len(types) == 1:
+        return types[0]
     return ", ".join(f"{name} ×{count}" if count > 1 else name for name, count in Counter(types).items())

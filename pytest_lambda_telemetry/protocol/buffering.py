@@ -9,6 +9,7 @@ fill up behind it; beyond that, events are lost and counted, and one `platform.l
 Times are microseconds of the environment's elapsed time, given by the caller: there is no clock in here.
 """
 
+import sys
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,13 +31,19 @@ class Loss:
         self.size += size
         self.reason = reason
 
+    def after(self, earlier: "Loss | None") -> "Loss":
+        """This loss and an earlier one, as one."""
+        if earlier is None:
+            return self
+        return Loss(earlier.records + self.records, earlier.size + self.size, self.reason)
+
 
 @dataclass(slots=True, eq=False)
 class Batch:
     """Serialized events that travel together.
 
-    `announced` is the loss a `platform.logsDropped` among them reports; `own_output_only` that each of them is a line
-    which the receiving extension itself has written.
+    `announced` is the loss a `platform.logsDropped` among them reports; `echo` how many batches in a row, each
+    of nothing but output that the one before has caused, end with it (-1: it holds anything but output of processes).
     """
 
     due_us: int
@@ -46,8 +53,13 @@ class Batch:
     size: int = 0
     attempts: int = 0
     announced: Loss | None = None
-    announcement_size: int = 0
-    own_output_only: bool = True
+    announcement_at: int = 0
+    echo: int = sys.maxsize
+
+    @property
+    def announcement_size(self) -> int:
+        """The bytes of the `platform.logsDropped`, where there is one."""
+        return len(self.parts[self.announcement_at]) if self.announced else 0
 
 
 class Buffer:
@@ -95,9 +107,10 @@ class Buffer:
 
     @property
     def loss_to_announce(self) -> Loss | None:
-        """What was lost since the last announcement, once delivery works again."""
-        wanted = self._unannounced.records and self._has_room and not self._announcement_was_lost
-        return self._unannounced if wanted else None
+        """What is to be told, once there is room for it; with what an announcement in the open batch tells."""
+        if not self._unannounced.records or self._announcement_was_lost or not self._has_room:
+            return None
+        return self._unannounced.after(self._open.announced if self._open else None)
 
     @property
     def _has_room(self) -> bool:
@@ -115,13 +128,12 @@ class Buffer:
         reason: str,
         *,
         replay: bool = False,
-        own_output: bool = False,
+        echo: int = -1,
     ) -> int:
         """Take events from index `begin` until a batch is full or all are taken; the index of the first not taken.
 
         Where there is no room the rest is lost, for `reason`, and counts as taken. A replay is never lost.
         """
-        self._announcement_was_lost = False
         if not (replay or self._has_room):
             self._unannounced.add(len(parts) - begin, sum(map(len, parts[begin:])), reason)
             return len(parts)
@@ -139,39 +151,55 @@ class Buffer:
         batch.parts += chunk
         batch.types += types[begin:end]
         batch.size = size
-        batch.own_output_only &= own_output
+        batch.echo = min(batch.echo, echo)
         self.accepted += end - begin
         if size >= limits.max_bytes or len(batch.parts) >= limits.max_items:
             self._close(now_us)
         return end
 
     def announce(self, part: bytes, now_us: int) -> None:
-        """Put the `platform.logsDropped` that reports `loss_to_announce` behind what was buffered before the loss."""
-        loss, self._unannounced = self._unannounced, Loss()
+        """Put the `platform.logsDropped` that reports `loss_to_announce` behind what was buffered before the loss.
+
+        It takes the place of one that waits in the open batch: a subscriber is told once.
+        """
+        loss = self.loss_to_announce
+        assert loss is not None, "announce() without a loss"
+        self._unannounced = Loss()
         if self._open is None:
             self._open = Batch(now_us + self._timeout_us)
-        self.accepted += 1
-        self._open.parts.append(part)
-        self._open.types.append("platform.logsDropped")
-        self._open.size += len(part)
-        self._open.own_output_only = False
-        self._open.announced, self._open.announcement_size = loss, len(part)
-        if self._open.size >= self._limits.max_bytes or len(self._open.parts) >= self._limits.max_items:
+        batch = self._open
+        if batch.announced:
+            batch.size -= batch.announcement_size
+            del batch.parts[batch.announcement_at], batch.types[batch.announcement_at]
+        else:
+            self.accepted += 1
+        batch.announced, batch.announcement_at = loss, len(batch.parts)
+        batch.parts.append(part)
+        batch.types.append("platform.logsDropped")
+        batch.size += len(part)
+        batch.echo = -1
+        if batch.size >= self._limits.max_bytes or len(batch.parts) >= self._limits.max_items:
             self._close(now_us)
 
     def lose(self, records: int, size: int, reason: str) -> None:
         """Count events that were lost before they came here."""
         self._unannounced.add(records, size, reason)
 
+    def retell(self) -> None:
+        """New events come: what a lost announcement told may be told again, ahead of them."""
+        self._announcement_was_lost = False
+
     def forget_loss(self) -> None:
         """Stop counting a loss that nobody is to be told of."""
         self._unannounced = Loss()
 
-    def close_open(self, now_us: int) -> None:
-        """Make what is buffered due now, as a flush does."""
-        if self._head is not None:
-            self._head.due_us = min(self._head.due_us, now_us)
-        if self._open is not None:
+    def close_overdue(self, now_us: int) -> None:
+        """Keep what comes now out of an open batch that was due before, where nobody has been there to send it yet.
+
+        It ought to be gone, so it takes nobody's room.
+        """
+        if self._head is None and self._open is not None and self._open.due_us <= now_us:
+            self._open.replay = True
             self._close(now_us)
 
     def begin(self) -> Batch:

@@ -16,6 +16,7 @@ from ..model.event import Event
 from .projection import moment, timestamp
 from .schema import (
     REQUIRED,
+    RESPONSE_SPANS,
     TRACE_TYPE,
     InitializationType,
     LifecycleEvent,
@@ -214,6 +215,11 @@ def runtime_spans(duration_ms: float) -> list[Span]:
         {"name": "responseDuration", "durationMs": answering},
         {"name": "runtimeOverhead", "durationMs": overhead},
     ]
+
+
+def response_spans(duration_ms: float) -> list[Span]:
+    """Those of them that a report on Managed Instances has, where no runtimeDone holds them."""
+    return [span for span in runtime_spans(duration_ms) if span["name"] in RESPONSE_SPANS]
 
 
 def overhead_spans(overhead_ms: float) -> list[Span]:

@@ -1,6 +1,6 @@
 """What a test passes in, checked: every wrong value is a MisuseError that says what to pass instead."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import get_args
 
@@ -8,8 +8,8 @@ from ..engine.channel import Channel
 from ..model.errors import MisuseError
 from ..model.event import Event
 from ..model.records import Delivery, Extension, Subscription
+from ..protocol.schema import Status
 from .core import Sandbox
-from .lifecycle import Status
 
 STATUSES: tuple[str, ...] = get_args(Status)
 
@@ -48,13 +48,20 @@ def duration_us(delta: object, *, seconds: float, ms: float) -> int:
     return round(total)
 
 
-def invocation(duration_ms: object, status: object, overhead_ms: object) -> None:
+def invocation(
+    *, status: object, error_type: object, texts: Mapping[str, object], numbers: Mapping[str, object]
+) -> None:
     """The options of an invocation that could be wrong."""
-    for name, value in (("duration_ms", duration_ms), ("overhead_ms", overhead_ms)):
+    for name, value in numbers.items():
         if value is not None:
             not_negative(name, value)
+    for name, value in texts.items():
+        if value is not None and not (isinstance(value, str) and value):
+            raise MisuseError(f"{name}={value!r} is not valid: it must be a non-empty str")
     if status not in STATUSES:
         raise MisuseError(f"status={status!r} is not valid: it must be one of {', '.join(map(repr, STATUSES))}")
+    if error_type is not None and status not in ("error", "failure"):
+        raise MisuseError(f"error_type={error_type!r} with status={status!r}: it goes with 'error' and 'failure' only")
 
 
 def channels(sandbox: Sandbox, to: object) -> list[Channel]:

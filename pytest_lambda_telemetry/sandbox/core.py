@@ -14,7 +14,6 @@ from ..engine.journal import DEFAULT_LIMIT, Entry, Journal
 from ..engine.run import Engine
 from ..host.environ import ENVIRON, Frame, child_variables, lambda_variables
 from ..host.names import NAMES
-from ..host.process import ExtensionProcess, address_in_use
 from ..integrations import following_any, passthrough
 from ..model.errors import MisuseError
 from ..model.event import Event
@@ -29,6 +28,7 @@ from ..wire.api import Refused, RuntimeApi
 from ..wire.extensions import LiveExtension
 from ..wire.sender import Outcome, Sender
 from ..wire.server import Server
+from .children import Children
 from .fault_plan import FaultPlan
 from .machine import MACHINE
 from .strictness import Strictness, describe_refusal
@@ -48,7 +48,7 @@ class Sandbox:
         self.seed = seed
         self.requests: deque[Request] = deque(maxlen=limit)
         self.subscriptions: list[Subscription] = []
-        self.processes: list[ExtensionProcess] = []
+        self.children = Children(self)
         self.strictness = Strictness(settings.strict, limit)
         self.faults = FaultPlan()
         self.init_started_us: int | None = None
@@ -58,7 +58,6 @@ class Sandbox:
         self._limit = limit
         self._closing = contextlib.ExitStack()
         self._frame: Frame | None = None
-        self._mourned: list[ExtensionProcess] = []
 
     # -- start and end -------------------------------------------------------------------------------------------------
 
@@ -69,7 +68,7 @@ class Sandbox:
         settings = self.settings
         with self._closing as undo:
             self.clock = self._make_clock(undo)
-            self.journal = Journal(self._times, self._limit)
+            self.journal = Journal(lambda: self.engine.moment(), self._limit)
             self.sender = Sender(settings.delivery_timeout_s)
             undo.callback(self.sender.close)
             retry = settings.retry
@@ -120,7 +119,7 @@ class Sandbox:
         settings = self.settings
         start = settings.start_time
         if settings.clock == "system":
-            return SystemClock(start)
+            return SystemClock(start, self.lock.wait)
         if settings.clock == "virtual":
             return Clock(start, lambda: None)
         if settings.clock != "auto":
@@ -148,8 +147,7 @@ class Sandbox:
         """End everything: polls, children, threads, sockets, variables, names. Doing it again does nothing."""
         if self.state != "open":
             return
-        for process in self.processes:
-            process.terminate(0.0)
+        self.children.kill()
         with self.lock:
             self.state = "closed"
             self.phase = advance_phase(self.phase, Trigger.CLOSE)
@@ -175,31 +173,35 @@ class Sandbox:
     # -- time ----------------------------------------------------------------------------------------------------------
 
     def _times(self) -> tuple[datetime, int]:
-        return self.clock.now, self.clock.elapsed_us
+        wall_us, elapsed_us = self.engine.moment()
+        return from_us(wall_us), elapsed_us
 
     @property
     def now(self) -> datetime:
-        return self.clock.now
+        return self._times()[0]
 
     def now_and_elapsed(self) -> tuple[datetime, timedelta]:
-        """Both times as a caller outside of a call sees them: a followed clock may be ahead of what is delivered."""
+        """Both times of one moment."""
         with self.lock:
-            wall_us, elapsed_us = self.clock.peek() if not self.engine.driving_here else self._our_times()
-        return from_us(wall_us), timedelta(microseconds=elapsed_us)
-
-    def _our_times(self) -> tuple[int, int]:
-        return self.clock.wall_us, self.clock.elapsed_us
+            now, elapsed_us = self._times()
+        return now, timedelta(microseconds=elapsed_us)
 
     def before_move(self) -> None:
         """The test's own `tick` or `move_to` is about to move time."""
-        if not (self.engine.owned_here or self.engine.driving_here):
+        if not self.engine.owned_here:
+            culprit = "an awaited call" if self.engine.lent else "the thread that started it"
             raise MisuseError(
-                "tick() and move_to() move the time of this environment, and only the thread that started it may;"
-                " call them from there, or use clock='virtual', which does not follow freezegun or time-machine"
+                "tick(), move_to() and shift() move the time of this environment, which belongs to"
+                f" {culprit} now; use them there or afterwards, or clock='virtual', which follows neither freezegun nor"
+                " time-machine"
             )
+        with self.lock:
+            self.clock.look()  # a freeze that began since the last look begins here, not where it is moved to
 
     def after_move(self) -> None:
         """It has moved: deliver what became due, unless that would block a running event loop."""
+        with self.lock:
+            self.clock.look()
         if not (in_event_loop() or self.engine.driving_here):
             with self.engine.driving("tick()"):
                 self.engine.catch_up()
@@ -235,15 +237,19 @@ class Sandbox:
             self.happened.set()
             self.lock.notify_all()
 
+    def cover_mocks(self) -> None:
+        """Let calls to us pass through mocking libraries, also those that were imported since."""
+        for notice in passthrough.refresh():
+            self.record("note", "test", notice)
+
     def requested(self, request: Request) -> None:
         self.requests.append(request)
         self.lock.notify_all()
 
     def registered(self, extension: LiveExtension) -> None:
-        process = self.process_of(extension.name)
-        if process is not None:
-            process.registered = True
-        if self.init_started_us is None:
+        if not extension.by_hand:
+            self.children.registered(extension.name)
+        if self.init_started_us is None and not extension.by_hand:
             self.init_started_us = self.clock.elapsed_us
             if self.settings.platform_events:
                 self.own(
@@ -316,22 +322,21 @@ class Sandbox:
     def end_call(self) -> None:
         self.sender.end_call()
 
-    def pump(self) -> None:
-        for process in self.processes:
-            process.pump()
+    def abandon(self) -> None:
+        self.sender.abandon()
+        self.children.end_call()
+
+    def pump(self) -> bool:
+        return self.children.pump()
+
+    def has_output(self) -> bool:
+        return self.children.has_output()
+
+    def await_output(self, extension_name: str) -> None:
+        self.children.await_output(extension_name)
 
     def drain(self) -> None:
-        """Turn what children have written into `extension` events."""
-        for process in self.processes:
-            lines, lost, lost_bytes = process.take_lines()
-            for note in process.take_notes():
-                self.record("note", process.name, note)
-            if lost:
-                self.record("drop", process.name, f"{lost} lines ({lost_bytes} bytes) of output", "inbox full")
-            if lines:
-                ending = "\n" if self.profile.observed else ""
-                produced = [events.extension(line + ending) for line in lines]
-                self.engine.emit(produced, deliver=False, source=process.name, by=process.name)
+        self.children.drain()
 
     def report_loop(self, subscription: Subscription) -> None:
         name = subscription.extension_name
@@ -370,36 +375,10 @@ class Sandbox:
 
     # -- look-ups ------------------------------------------------------------------------------------------------------
 
-    def process_of(self, name: str) -> ExtensionProcess | None:
-        """The child process that runs this extension, if we started one."""
-        return next((process for process in self.processes if process.name == name), None)
-
     @property
     def function_arn(self) -> str:
         settings = self.settings
         return f"arn:aws:lambda:{settings.region}:{settings.account_id}:function:{settings.function_name}"
-
-    def note_dead_children(self) -> None:
-        """An extension process that ended by itself after it registered and before SHUTDOWN is a crash."""
-        if self.phase in (Phase.SHUTDOWN, Phase.CLOSED):
-            return
-        for process in self.processes:
-            if process.returncode is not None and process.registered and process not in self._mourned:
-                self._mourned.append(process)
-                self.record("lifecycle", process.name, "ended", f"exit code {process.returncode}")
-                extension = self.api.extensions.by_name(process.name)
-                if extension is not None and not extension.failed:
-                    extension.end()
-                    self.strictness.violated(f"Extension.Crash: {self.obituary(process)}")
-
-    def obituary(self, process: ExtensionProcess) -> str:
-        """How a child process ended, for a message."""
-        remedy = address_in_use(process.output)
-        told = f"\n  {remedy}" if remedy else ""
-        return (
-            f"the process of extension {process.name!r} ended by itself with exit code {process.returncode};"
-            f" its last output:\n{process.last_lines}{told}"
-        )
 
     def move_to_phase(self, trigger: Trigger) -> None:
         """Change the phase. Raises MisuseError where there is no such step from here."""

@@ -9,11 +9,11 @@ from ..wire.sender import Outcome, Sender
 
 @dataclass(slots=True)
 class Planned:
-    """A fault for the next deliveries, to one subscription or to any."""
+    """A fault for the next deliveries, to some subscriptions or to any."""
 
     fault: Fault | int
     times: int
-    to: Subscription | None
+    to: tuple[Subscription, ...] | None
 
 
 class FaultPlan:
@@ -22,7 +22,7 @@ class FaultPlan:
     def __init__(self) -> None:
         self._planned: list[Planned] = []
 
-    def add(self, fault: Fault | int, times: int, to: Subscription | None) -> None:
+    def add(self, fault: Fault | int, times: int, to: tuple[Subscription, ...] | None) -> None:
         """Let the next `times` deliveries go wrong."""
         self._planned.append(Planned(fault, times, to))
 
@@ -35,7 +35,7 @@ class FaultPlan:
 
     def _next(self, subscription: Subscription) -> Fault | int | None:
         for planned in self._planned:
-            if planned.to is None or planned.to is subscription:
+            if planned.to is None or any(one is subscription for one in planned.to):
                 planned.times -= 1
                 if planned.times == 0:
                     self._planned.remove(planned)

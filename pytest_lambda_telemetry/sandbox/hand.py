@@ -83,8 +83,8 @@ def fail_next_delivery(sandbox: Sandbox, fault: str | int, times: int, to: objec
     """See LambdaTelemetry.fail_next_delivery."""
     parsed = parse_fault(fault)
     _check_times(times)
-    subscription = None if to is None else arguments.one_channel(sandbox, to).subscription
-    sandbox.faults.add(parsed, times, subscription)
+    whose = None if to is None else tuple(channel.subscription for channel in arguments.channels(sandbox, to))
+    sandbox.faults.add(parsed, times, whose)
 
 
 def reject_next(
@@ -125,15 +125,12 @@ def run_extension(
             sandbox.lock.notify_all()
 
     resolution = choose()
-    process = ExtensionProcess(
-        argv,
-        name=name,
-        env=child_variables(sandbox.variables, env or {}),
-        cwd=cwd,
-        on_lines=woken,
-        resolution=resolution,
-    )
-    sandbox.processes.append(process)
+    variables = child_variables(sandbox.variables, env or {})
+
+    def make() -> ExtensionProcess:
+        return ExtensionProcess(argv, name=name, env=variables, cwd=cwd, on_lines=woken, resolution=resolution)
+
+    process = sandbox.children.start(make, resolution.hint)
     sandbox.record("lifecycle", name, f"started as process {process.pid}", resolution.description)
     return process
 
@@ -158,12 +155,14 @@ def await_rejection(sandbox: Sandbox, expected: ExpectedRejection, timeout: floa
         while not expected.rejections:
             remaining = deadline - Real.monotonic()
             sandbox.engine.check_interrupt()
-            if remaining > 0 and not expected.others:
+            dead = sandbox.children.dead(None)
+            if remaining > 0 and not expected.others and dead is None:
                 sandbox.lock.wait(remaining)
                 continue
             pattern = f" that matches {expected.pattern.pattern!r}" if expected.pattern else ""
             lines = [f"expected a refused Subscribe{pattern} within {timeout:g} s, but there was none; seen instead:"]
             lines += [f"  {other!r}" for other in expected.others]
             lines += [f"  {one!r}" for one in sandbox.subscriptions] or ["  no subscription either"]
+            lines += [f"  {sandbox.children.obituary(dead)}"] if dead else []
             sandbox.strictness.take()
             raise ProtocolViolation("\n".join(lines))

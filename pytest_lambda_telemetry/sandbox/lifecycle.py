@@ -3,62 +3,27 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
-from typing import Literal, cast
+from datetime import timedelta
+from typing import cast, get_args
 
 from .. import events
-from ..engine.channel import Sent
+from ..host.process import ExtensionProcess
+from ..integrations import following_any
 from ..model.errors import MisuseError
-from ..model.event import Event, Record
+from ..model.event import Event
 from ..model.real import Real
-from ..model.records import Delivery
-from ..protocol.fields import DERIVED
+from ..protocol.fields import DERIVED, overhead_spans, response_spans
 from ..protocol.lifecycle import Call, Phase, Trigger
-from ..protocol.schema import LifecycleEvent, trace_header
+from ..protocol.schema import LifecycleEvent, ShutdownReason, Status, trace_header
 from ..wire.extensions import LiveExtension
 from .core import Sandbox
+from .invocation import Identity, Invocation
 from .machine import request_id as nth_request_id
 from .waiting import Waits
 
-Status = Literal["success", "error", "failure", "timeout"]
-Outcome = Literal["completed", "function-timeout", "extension-timeout"]
-ShutdownReason = Literal["spindown", "timeout", "failure"]
-
-SHUTDOWN_REASONS: tuple[str, ...] = ("spindown", "timeout", "failure")
+SHUTDOWN_REASONS: tuple[str, ...] = get_args(ShutdownReason)
 SHUTDOWN_LIMITS_MS = {"none": 0, "internal": 500, "external": 2_000}
 """How long extensions may take to shut down, by the kinds that are there (Extensions API)."""
-
-
-class Invocation:
-    """One invocation of the function; a live object.
-
-    `request_id`, `status` and `deadline` (environment time) are as the extension sees them. `outcome` is "completed",
-    "function-timeout" (virtual time reached the function's `timeout_s`) or "extension-timeout" (an extension did not
-    ask for its next event within the real `extension_timeout_s`). `ready_before_runtime_done` names the extensions
-    that asked for their next event before `platform.runtimeDone`: on Lambda they are frozen before it reaches them.
-    """
-
-    def __init__(self, sandbox: Sandbox, request_id: str, deadline: datetime) -> None:
-        self.request_id = request_id
-        self.deadline = deadline
-        self.status: Status = "success"
-        self.outcome: Outcome = "completed"
-        self.ready_before_runtime_done: tuple[str, ...] = ()
-        self.attempted: dict[Sent, None] = {}
-        self._sandbox = sandbox
-
-    def log(self, *records: Record) -> None:
-        """The function writes these lines (or JSON objects) now; full batches are delivered."""
-        with self._sandbox.engine.driving("Invocation.log()"):
-            self._sandbox.engine.emit([events.function(record) for record in records], deliver=True)
-
-    @property
-    def deliveries(self) -> tuple[Delivery, ...]:
-        """The batches that were attempted while it ran, as they stand now."""
-        return tuple(sent.snapshot for sent in self.attempted)
-
-    def __repr__(self) -> str:
-        return f"<Invocation {self.request_id} {self.status} {self.outcome}>"
 
 
 class Lifecycle:
@@ -122,30 +87,39 @@ class Lifecycle:
         error_type: str | None,
         overhead_ms: float | None,
         max_memory_used_mb: int | None,
+        tenant_id: str | None,
+        tracing: str | None,
     ) -> Iterator[Invocation]:
         """See LambdaTelemetry.invocation; entering and leaving each hold time, the block does not."""
         sandbox, engine = self._sandbox, self._sandbox.engine
         with engine.driving("invocation()"):
             engine.catch_up()
             invocation = self._begin(request_id)
+        who = Identity(invocation.request_id, tenant_id, tracing)
         started_us = sandbox.clock.elapsed_us
         invocation.status = status
         engine.collectors.append(invocation.attempted)
         try:
             with engine.driving("invocation()"):
-                self._start(invocation)
+                self._start(who)
             try:
                 yield invocation
             except BaseException as error:
                 invocation.status = "error"
-                error_type = type(error).__name__
+                error_type = f"Function.{type(error).__name__}"
                 raise
             finally:
+                invocation.over = True
                 with engine.driving("invocation()"):
                     engine.catch_up()
-                    self._finish(invocation, started_us, duration_ms, error_type, overhead_ms, max_memory_used_mb)
+                    if sandbox.phase is Phase.INVOKE:  # else it was shut down inside the block
+                        self._finish(
+                            invocation, who, started_us, duration_ms, error_type, overhead_ms, max_memory_used_mb
+                        )
         finally:
             engine.collectors.remove(invocation.attempted)
+            if sandbox.phase is Phase.INVOKE:
+                sandbox.move_to_phase(Trigger.INVOCATION_END)
 
     def _begin(self, request_id: str | None) -> Invocation:
         sandbox = self._sandbox
@@ -157,13 +131,13 @@ class Lifecycle:
         deadline = sandbox.now + timedelta(seconds=sandbox.settings.timeout_s)
         return Invocation(sandbox, request_id or str(nth_request_id(sandbox.seed, self._invocations)), deadline)
 
-    def _start(self, invocation: Invocation) -> None:
-        self.invoke_extensions(invocation.request_id, self._sandbox.settings.timeout_s * 1000)
+    def _start(self, who: Identity) -> None:
+        self.invoke_extensions(who.request_id, self._sandbox.settings.timeout_s * 1000, who.tracing)
         self._emit(
             events.platform_start(
-                request_id=invocation.request_id,
                 version=self._sandbox.settings.function_version,
                 function_arn=self._sandbox.function_arn,
+                **who.fields,
             )
         )
 
@@ -182,14 +156,16 @@ class Lifecycle:
             }
             with sandbox.lock:
                 waits = extension.waiting
+                why_not = "" if waits else f"skipped: it is {extension.state}"
+                sandbox.record("lifecycle", extension.name, f"INVOKE {request_id}", why_not)
                 if waits:
                     extension.tell(Call.INVOKE, json.dumps(payload).encode())
                     sandbox.engine.lifecycle_event_for(extension.name)
-            sandbox.record("lifecycle", extension.name, "INVOKE", "" if waits else f"skipped: it is {extension.state}")
 
     def _finish(
         self,
         invocation: Invocation,
+        who: Identity,
         started_us: int,
         duration_ms: float | None,
         error_type: str | None,
@@ -197,8 +173,6 @@ class Lifecycle:
         max_memory_used_mb: int | None,
     ) -> None:
         sandbox, engine, clock = self._sandbox, self._sandbox.engine, self._sandbox.clock
-        if sandbox.phase is not Phase.INVOKE:  # shut down inside the block
-            return
         limit_us = started_us + round(sandbox.settings.timeout_s * 1_000_000)
         least_us = round((1.0 if duration_ms is None else duration_ms) * 1000)
         if invocation.status == "timeout":
@@ -206,54 +180,75 @@ class Lifecycle:
         engine.advance(max(0, min(started_us + least_us, limit_us) - clock.elapsed_us))
         if started_us + least_us >= limit_us or clock.elapsed_us >= limit_us:
             invocation.status, invocation.outcome = "timeout", "function-timeout"
-        ran_ms = min(clock.elapsed_us, limit_us) / 1000 - started_us / 1000
-        error_type = error_type if invocation.status in ("error", "failure") else None
+        ran_ms = (min(clock.elapsed_us, limit_us) - started_us) / 1000
+        if invocation.status not in ("error", "failure"):
+            error_type = None
+        if sandbox.profile.managed_instances:
+            self._emit(self._report(invocation, who, ran_ms, ran_ms, error_type, max_memory_used_mb))
+            self._let_telemetry_out(limit_us)
+            return
+        when = f"invocation {invocation.request_id}"
+        late = self.wait_for_extensions(when) if overhead_ms == 0 else []
         with sandbox.lock:
             invocation.ready_before_runtime_done = tuple(
-                one.name for one in sandbox.api.extensions if one.waiting and not one.by_hand
+                one.name
+                for one in sandbox.api.extensions
+                if one.waiting and not one.by_hand and "INVOKE" in one.events
             )
-        if overhead_ms == 0:
+        if overhead_ms == 0 and not late:
             self.freeze()
-        self._emit(self._runtime_done(invocation, ran_ms, error_type))
-        marks = engine.marks()
+        self._emit(
+            events.platform_runtime_done(
+                status=invocation.status, error_type=error_type or DERIVED, duration_ms=ran_ms, **who.fields
+            )
+        )
         if overhead_ms != 0:
             until_us = limit_us if overhead_ms is None else min(limit_us, clock.elapsed_us + round(overhead_ms * 1000))
-            engine.advance_until(lambda: engine.delivered(marks), until_us)
-        late = self.wait_for_extensions(f"invocation {invocation.request_id}")
+            self._let_telemetry_out(until_us)
+            late = self.wait_for_extensions(when)
         if late:
             engine.advance(max(0, limit_us - clock.elapsed_us))
             invocation.status, invocation.outcome, error_type = "timeout", "extension-timeout", None
-        took_ms = max(ran_ms, min(clock.elapsed_us, limit_us) / 1000 - started_us / 1000) if late else ran_ms
-        self._emit(self._report(invocation, took_ms, error_type, max_memory_used_mb))
-        self._init_ms = None
-        sandbox.move_to_phase(Trigger.INVOCATION_END)
+        took_ms = max(ran_ms, (min(clock.elapsed_us, limit_us) - started_us) / 1000)
+        self._emit(self._report(invocation, who, ran_ms, took_ms, error_type, max_memory_used_mb))
         self.freeze()
 
-    def _runtime_done(self, invocation: Invocation, ran_ms: float, error_type: str | None) -> Event:
-        return events.platform_runtime_done(
-            request_id=invocation.request_id,
-            status=invocation.status,
-            error_type=error_type or DERIVED,
-            duration_ms=ran_ms,
-        )
+    def _let_telemetry_out(self, until_us: int) -> None:
+        """Let time go on until all that was emitted so far is delivered, or until this moment of elapsed time."""
+        engine = self._sandbox.engine
+        marks = engine.marks()
+        engine.advance_until(lambda: engine.delivered(marks), until_us)
 
     def _report(
-        self, invocation: Invocation, took_ms: float, error_type: str | None, max_memory_used_mb: int | None
+        self,
+        invocation: Invocation,
+        who: Identity,
+        ran_ms: float,
+        took_ms: float,
+        error_type: str | None,
+        max_memory_used_mb: int | None,
     ) -> Event:
         settings = self._sandbox.settings
-        counted = settings.initialization_type == "on-demand"
+        init_ms, self._init_ms = self._init_ms, None
+        overhead_ms = round(took_ms - ran_ms, 3)
+        spans = overhead_spans(overhead_ms) if overhead_ms else None
+        if self._sandbox.profile.managed_instances:
+            spans = response_spans(ran_ms) if invocation.status == "success" else None
         return events.platform_report(
-            request_id=invocation.request_id,
             status=invocation.status,
             error_type=error_type or DERIVED,
             duration_ms=took_ms,
             memory_size_mb=settings.memory_mb,
             max_memory_used_mb=min(64, settings.memory_mb) if max_memory_used_mb is None else max_memory_used_mb,
-            init_duration_ms=self._init_ms if counted else None,
+            init_duration_ms=init_ms if settings.initialization_type == "on-demand" else None,
+            spans=spans,
+            **who.fields,
         )
 
-    def wait_for_extensions(self, when: str = "the script's step") -> list[str]:
+    def wait_for_extensions(self, when: str) -> list[str]:
         """Wait until all ask for their next event; those that do not in time are named, and have broken the rules."""
+        if self._sandbox.phase in (Phase.SHUTDOWN, Phase.CLOSED):  # nobody is to ask any more
+            return []
         late = self._waits.all_waiting(self._sandbox.settings.extension_timeout_s)
         self._sandbox.engine.check_interrupt()
         self._blame(late, when)
@@ -265,11 +260,22 @@ class Lifecycle:
             text = (
                 f"extension-timeout: extension {name!r} did not ask for its next event within {seconds:g} s (real) of"
                 f" {when}.\n  On Lambda the phase then ends as a time-out. Let it GET /2020-01-01/extension/event/next;"
-                " extension_timeout_s allows more time."
+                f" extension_timeout_s allows more time.{self._still_buffered(name)}"
             )
             self._sandbox.record("note", name, "did not ask for its next event", "extension-timeout")
             with self._sandbox.lock:
                 self._sandbox.strictness.violated(text)
+
+    def _still_buffered(self, name: str) -> str:
+        """Why an extension that waits for platform.runtimeDone would wait in vain."""
+        for channel in self._sandbox.engine.channels:
+            if channel.subscription.extension_name == name and not channel.buffer.empty:
+                timeout_ms = channel.subscription.buffering.timeout_ms
+                return (
+                    f"\n  Telemetry for it is still buffered (timeoutMs {timeout_ms}): if it waits for that, allow a"
+                    " larger overhead_ms, or let it subscribe with a smaller timeoutMs."
+                )
+        return ""
 
     # -- freeze, thaw, shutdown ----------------------------------------------------------------------------------------
 
@@ -279,22 +285,20 @@ class Lifecycle:
         if sandbox.clock.frozen or sandbox.profile.managed_instances:
             return
         self._set_frozen(True)
-        for process in sandbox.processes:
-            process.stop()
+        sandbox.children.stop()
 
     def thaw(self) -> None:
         """Let both go on where they were."""
         sandbox = self._sandbox
         if not sandbox.clock.frozen:
             return
-        for process in sandbox.processes:
-            process.cont()
+        sandbox.children.cont()
         self._set_frozen(False)
 
     def _set_frozen(self, frozen: bool) -> None:
         sandbox = self._sandbox
         with sandbox.lock:
-            sandbox.clock.settle()
+            sandbox.clock.pass_by(sandbox.clock.catch_up())  # what has passed so far did so in the state before
             sandbox.clock.frozen = frozen
             sandbox.record("lifecycle", "Lambda", "the environment freezes" if frozen else "the environment thaws")
 
@@ -304,27 +308,24 @@ class Lifecycle:
         The end of a test also lets those go that did not register for SHUTDOWN (`all_polls`), and delivers nothing.
         """
         sandbox = self._sandbox
-        if sandbox.phase in (Phase.SHUTDOWN, Phase.CLOSED):
-            return
         if reason not in SHUTDOWN_REASONS:
             raise MisuseError(
                 f"reason={reason!r} is not valid: it must be one of {', '.join(map(repr, SHUTDOWN_REASONS))}"
             )
+        if sandbox.phase in (Phase.SHUTDOWN, Phase.CLOSED):
+            return
         self.thaw()
-        sandbox.note_dead_children()
+        sandbox.children.note_dead()
         if deliver:
             sandbox.engine.flush(sandbox.engine.channels)
         sandbox.move_to_phase(Trigger.SHUTDOWN)
         limit_ms = self._shutdown_limit_ms()
         for extension in list(sandbox.api.extensions):
             self._send_shutdown(extension, reason, limit_ms, all_polls=all_polls)
-        for process in sandbox.processes:
-            if process.registered:
-                process.terminate(min(limit_ms / 1000, sandbox.settings.shutdown_timeout_s))
-                if process.killed:
-                    sandbox.record("lifecycle", process.name, "did not end after SHUTDOWN", "SIGKILL")
-                else:
-                    sandbox.record("lifecycle", process.name, "ended", f"exit code {process.returncode}")
+        sandbox.children.end(
+            min(limit_ms / 1000, sandbox.settings.shutdown_timeout_s),
+            lambda process: self._may_end_by_itself(process, all_polls=all_polls),
+        )
         sandbox.drain()
 
     def _send_shutdown(self, extension: LiveExtension, reason: str, limit_ms: int, *, all_polls: bool) -> None:
@@ -335,9 +336,19 @@ class Lifecycle:
         deadline_ms = self._deadline_ms(extension, limit_ms)
         payload = {"eventType": "SHUTDOWN", "deadlineMs": deadline_ms, "shutdownReason": reason}
         with sandbox.lock:
-            taken = extension.tell(Call.SHUTDOWN, json.dumps(payload).encode())
+            taken = extension.poll is not None and extension.poll.alive()
+            verdict = "" if taken else "waits for its next poll"
+            sandbox.record("lifecycle", extension.name, f"SHUTDOWN ({reason})", verdict)
+            extension.tell(Call.SHUTDOWN, json.dumps(payload).encode())
             sandbox.engine.lifecycle_event_for(extension.name)
-        sandbox.record("lifecycle", extension.name, f"SHUTDOWN ({reason})", "" if taken else "waits for its next poll")
+
+    def _may_end_by_itself(self, process: ExtensionProcess, *, all_polls: bool) -> bool:
+        """It is told of the shutdown, or on its way out already; it may have registered under another name."""
+        everyone = self._sandbox.api.extensions
+        extension = everyone.by_name(process.name)
+        if extension is None:
+            return any(not one.by_hand and self._sandbox.children.of(one.name) is None for one in everyone)
+        return all_polls or extension.failed or "SHUTDOWN" in extension.events
 
     def _shutdown_limit_ms(self) -> int:
         alive = [one for one in self._sandbox.api.extensions if not one.failed]
@@ -347,10 +358,9 @@ class Lifecycle:
     # -- helpers -------------------------------------------------------------------------------------------------------
 
     def _deadline_ms(self, extension: LiveExtension, remaining_ms: float) -> int:
-        """A deadline in the clock that the recipient can see."""
-        sandbox = self._sandbox
-        under_our_time = sandbox.clock.foreign is not None and sandbox.process_of(extension.name) is None
-        now_ms = sandbox.clock.wall_us / 1000 if under_our_time else Real.time() * 1000
+        """A deadline in the clock that the recipient can see: a child process always sees real time."""
+        foreign = following_any.active() if self._sandbox.children.of(extension.name) is None else None
+        now_ms = foreign.now_us() / 1000 if foreign else Real.time() * 1000
         return int(now_ms + remaining_ms)
 
     def _emit(self, *generated: Event) -> None:

@@ -1,6 +1,7 @@
 """Bounded waits, in real seconds, for extensions in other threads or processes."""
 
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import TypeVar
 
 from ..host.process import ExtensionProcess
@@ -36,7 +37,11 @@ class Waits:
 
     def ready(self, name: str | None, timeout: float) -> Extension:
         def found() -> Extension | None:
-            wanted = [one for one in self._sandbox.api.extensions if name in (None, one.name)]
+            wanted = [
+                one
+                for one in self._sandbox.api.extensions
+                if name == one.name or (name is None and not one.failed)
+            ]
             if not wanted or not all(one.waiting for one in wanted):
                 return None
             return wanted[0].snapshot
@@ -46,9 +51,14 @@ class Waits:
     def until(self, predicate: Callable[[], object], timeout: float) -> None:
         """Wait until the user's predicate holds; it is called without our lock."""
         sandbox, deadline = self._sandbox, Real.monotonic() + timeout
-        while not predicate():
+        while True:
             with sandbox.lock:
-                self._give_up_early(predicate_name(predicate), None)
+                in_trouble = self._in_trouble()
+            if predicate():
+                return
+            with sandbox.lock:
+                if in_trouble:
+                    self._give_up_early(predicate_name(predicate), None)
                 remaining = deadline - Real.monotonic()
                 if remaining <= 0:
                     raise WaitTimeout(self._story(f"{predicate_name(predicate)} to hold", timeout))
@@ -85,17 +95,24 @@ class Waits:
     def _give_up_early(self, wanted: str, name: str | None) -> None:
         sandbox = self._sandbox
         sandbox.engine.check_interrupt()
-        sandbox.note_dead_children()
+        sandbox.children.note_dead()
         unexpected = sandbox.strictness.unexpected
         if unexpected is not None:
             sandbox.strictness.take()
             raise WaitTimeout(f"gave up waiting for {wanted}:\n{unexpected}")
-        for process in sandbox.processes:
-            if process.returncode is not None and not process.registered and name in (None, process.name):
-                raise WaitTimeout(f"gave up waiting for {wanted}: {sandbox.obituary(process)}")
+        dead = sandbox.children.dead(name)
+        if dead is not None:
+            raise WaitTimeout(f"gave up waiting for {wanted}: {sandbox.children.obituary(dead)}")
+
+    def _in_trouble(self) -> bool:
+        """Something has happened that ends a wait, unless it has brought what is waited for."""
+        sandbox = self._sandbox
+        sandbox.engine.check_interrupt()
+        sandbox.children.note_dead()
+        return sandbox.strictness.unexpected is not None or sandbox.children.dead(None) is not None
 
     def _dead(self, name: str) -> bool:
-        process = self._sandbox.process_of(name)
+        process = self._sandbox.children.of(name)
         return process is not None and process.returncode is not None
 
     # -- what was seen instead -----------------------------------------------------------------------------------------
@@ -104,7 +121,9 @@ class Waits:
         sandbox = self._sandbox
         lines = [f"waited {timeout:g} s for {wanted}; seen instead:"]
         lines += [f"  extension {one.name!r} is {one.state}" for one in sandbox.api.extensions]
-        lines += [f"  {_describe(process)}" for process in sandbox.processes]
+        lines += [f"  {subscription!r}" for subscription in sandbox.subscriptions]
+        lines += [f"  {rejection!r}" for rejection in list(sandbox.strictness.rejections)[-5:]]
+        lines += [f"  {_describe(process)}" for process in sandbox.children]
         lines += [f"  {request.method} {request.path} -> {request.status}" for request in list(sandbox.requests)[-5:]]
         if len(lines) == 1:
             lines.append(
@@ -123,5 +142,7 @@ def _who(name: str | None) -> str:
 
 
 def predicate_name(predicate: Callable[[], object]) -> str:
-    """A predicate's name for a message."""
-    return getattr(predicate, "__name__", repr(predicate))
+    """A predicate for a message: its name, and where it is written."""
+    code = getattr(predicate, "__code__", None)
+    name = getattr(predicate, "__name__", repr(predicate))
+    return f"{name} ({PurePath(code.co_filename).name}:{code.co_firstlineno})" if code else name

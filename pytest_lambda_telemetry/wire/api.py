@@ -16,7 +16,7 @@ from ..protocol.registration import error_report, identify, unknown_identifier, 
 from ..protocol.strict_json import DecodeError, decode
 from ..protocol.subscription import Accepted, validate
 from . import routes
-from .exchange import HttpRequest, HttpResponse
+from .exchange import HttpRequest, HttpResponse, Malformed
 from .extensions import Extensions, LiveExtension, Poll
 
 
@@ -74,14 +74,6 @@ class Answer:
     effects: tuple[Callable[[], None], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A poll that waits for its event."""
-
-    poll: Poll
-    who: str
-
-
 @dataclass(slots=True)
 class Injection:
     """The next answers to a route, made up by the test."""
@@ -110,15 +102,22 @@ class RuntimeApi:
         self.extensions = Extensions()
         self.injections: list[Injection] = []
         self._sandbox = sandbox
+        self._over = False
+
+    def end_polls(self) -> None:
+        """The test is over: a poll for which there is no event is cut off, as if its extension had been killed."""
+        self._over = True
+        for extension in self.extensions:
+            extension.hang_up()
 
     # -- dispatch ------------------------------------------------------------------------------------------------------
 
     def handle(self, request: HttpRequest) -> HttpResponse | None:
         """Answer one request; blocks while `event/next` holds its poll. None: close without an answer."""
-        extension_id = request.headers.get("Lambda-Extension-Identifier", "")
         with self._sandbox.lock:
             arrived = self._sandbox.now
-            if request.expired() or self._sandbox.is_stray(extension_id.lower()):
+            if self._is_stray(request):
+                extension_id = request.headers.get("Lambda-Extension-Identifier", "")
                 line = f"{request.method} {request.target}"
                 self._sandbox.record("stray", extension_id or "?", line, "belongs to an earlier test: 403")
                 refusal = unknown_identifier(extension_id)
@@ -126,18 +125,28 @@ class RuntimeApi:
             answer = self._answer(request)
             if isinstance(answer, Answer):
                 return self._finish(request, answer, arrived)
-        payload = answer.poll.wait()
-        if payload is None:
-            return None
-        with self._sandbox.lock:
-            return self._finish(request, Answer(200, payload, who=answer.who), arrived)
+        return answer.wait()
 
-    def malformed(self, reason: str, status: int) -> None:
-        """Journal a request that was no HTTP."""
-        with self._sandbox.lock:
-            self._sandbox.record("request", "?", f"malformed request: {reason}", str(status))
+    def _is_stray(self, request: HttpRequest) -> bool:
+        identifier = request.headers.get("Lambda-Extension-Identifier", "").lower()
+        return request.expired() or self._sandbox.is_stray(identifier)
 
-    def _answer(self, request: HttpRequest) -> "Answer | Held":
+    def malformed(self, problem: Malformed) -> None:
+        """Journal a request that the server itself refused; a Subscribe whose body is too large is a rejection."""
+        request = problem.request
+        with self._sandbox.lock:
+            refusal = contract.too_large()
+            if request is None or problem.status != refusal.status or self._is_stray(request):
+                self._sandbox.record("request", "?", f"malformed request: {problem.reason}", str(problem.status))
+                return
+            route = routes.find(request.target)
+            who = self._named(request)
+            answer = _refused(refusal, who or "")
+            if route is not None and route[0] == request.method:
+                answer = self._refuse(route[1], request, refusal, who)
+            self._finish(request, answer, self._sandbox.now)
+
+    def _answer(self, request: HttpRequest) -> Answer | Poll:
         route = routes.find(request.target)
         if route is None:
             return _refused(contract.not_found(request.target))
@@ -149,7 +158,7 @@ class RuntimeApi:
         injected = self._injected(name)
         if injected is not None:
             return self._refuse(name, request, injected, self._named(request), injected=True)
-        handlers: dict[str, Callable[[str, HttpRequest], Answer | Held]] = {
+        handlers: dict[str, Callable[[str, HttpRequest], Answer | Poll]] = {
             "register": self._register,
             "next": self._next,
             "init_error": self._report_error,
@@ -247,8 +256,9 @@ class RuntimeApi:
         answer.headers = (("Lambda-Extension-Identifier", extension.extension_id),)
         return answer
 
-    def _next(self, route: str, request: HttpRequest) -> Answer | Held:
+    def _next(self, route: str, request: HttpRequest) -> Answer | Poll:
         sandbox = self._sandbox
+        arrived = sandbox.now
         extension = self._identified(request)
         if isinstance(extension, Refusal):
             return self._refuse(route, request, extension, None)
@@ -262,8 +272,12 @@ class RuntimeApi:
         payload = extension.take_pending()
         if payload is not None:
             return Answer(200, payload, who=extension.name)
-        extension.poll = Poll(request.alive)
-        return Held(extension.poll, extension.name)
+        poll = extension.poll = Poll(
+            request.alive, lambda payload: self._finish(request, Answer(200, payload, who=extension.name), arrived)
+        )
+        if self._over:
+            extension.hang_up()
+        return poll
 
     def _report_error(self, route: str, request: HttpRequest) -> Answer:
         extension = self._identified(request)

@@ -9,7 +9,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email import errors as defects
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -83,12 +83,16 @@ Handler = Callable[[HttpRequest], HttpResponse | None]
 
 
 class Malformed(Exception):
-    """What arrived is no request that can be handled: the status to answer, and why."""
+    """What arrived is no request that can be handled: the status to answer, and why.
+
+    `request` is what could be read of it, without a body; None where not even the head could.
+    """
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
+        self.request: HttpRequest | None = None
 
 
 def error_response(status: int, message: str) -> HttpResponse:
@@ -139,19 +143,23 @@ class Exchange(BaseHTTPRequestHandler):
         if not first:
             return None
         self._sock.deadline = Real.monotonic() + self._timeout_s
+        request = None
         try:
             target = self._read_head()
-            body = self._read_body()
+            request = HttpRequest(
+                method=self.command,
+                target=target,
+                headers=Headers(self.headers.items()),
+                body=b"",
+                alive=self._alive,
+                expired=self._expired,
+            )
+            return replace(request, body=self._read_body())
         except TimeoutError:
             raise Malformed(408, f"the request was not complete {self._timeout_s:g} s after its first byte") from None
-        return HttpRequest(
-            method=self.command,
-            target=target,
-            headers=Headers(self.headers.items()),
-            body=body,
-            alive=self._alive,
-            expired=self._expired,
-        )
+        except Malformed as problem:
+            problem.request = request
+            raise
 
     def answer(self, response: HttpResponse, *, close: bool) -> None:
         """Write an answer, which says so when the connection ends with it. Raises OSError, UnicodeEncodeError."""

@@ -9,25 +9,32 @@ from ..model.headers import Headers
 from ..model.records import Extension
 from ..protocol.contract import Api
 from ..protocol.lifecycle import Call, ExtensionState, advance_extension
+from .exchange import HttpResponse
 
 
 class Poll:
-    """One held `event/next` request. The connection's thread waits on it without using the processor."""
+    """One held `event/next` request. The connection's thread waits on it without using the processor.
 
-    def __init__(self, alive: Callable[[], bool]) -> None:
+    `finish` makes the response; it is called by who answers, so that the record of it stands where it happened.
+    """
+
+    def __init__(self, alive: Callable[[], bool], finish: Callable[[bytes], HttpResponse]) -> None:
         self.alive = alive
-        self._answer: bytes | None = None
+        self._finish = finish
+        self._response: HttpResponse | None = None
         self._answered = threading.Event()
 
     def answer(self, payload: bytes | None) -> None:
         """Let the request go with this body; None closes the connection without an answer."""
-        self._answer = payload
-        self._answered.set()
+        try:
+            self._response = None if payload is None else self._finish(payload)
+        finally:
+            self._answered.set()  # whatever happens: a poll that is left behind would hold its client for ever
 
-    def wait(self) -> bytes | None:
+    def wait(self) -> HttpResponse | None:
         """Block until `answer`."""
         self._answered.wait()
-        return self._answer
+        return self._response
 
 
 @dataclass(slots=True, eq=False)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import BadStatusLine, HTTPException, HTTPResponse, RemoteDisconnected
+from socket import SHUT_RDWR
 from urllib.parse import quote
 
 from ..model.real import Real
@@ -44,6 +45,8 @@ class Sender:
         self.timeout_s = timeout_s
         self._idle: dict[int, tuple[object, DeadlineSocket]] = {}  # HTTP: the subscription that used a port last
         self._streams: dict[object, DeadlineSocket] = {}  # TCP: by subscription
+        self._current: DeadlineSocket | None = None
+        self._abandoned = False
 
     def send(
         self, destination: Destination, body: bytes, *, key: object, headers: Mapping[str, str] = _NO_HEADERS
@@ -81,6 +84,13 @@ class Sender:
 
         return self._attempt(deliver)
 
+    def abandon(self) -> None:
+        """Give up the attempt that another thread is making: it fails now."""
+        self._abandoned = True
+        if (sock := self._current) is not None:
+            with suppress(OSError):
+                sock.shutdown(SHUT_RDWR)
+
     def end_call(self) -> None:
         """Close every kept HTTP connection: an idle one blocks a single-threaded listener. TCP ones stay open."""
         for _, sock in self._idle.values():
@@ -105,10 +115,13 @@ class Sender:
     def _attempt(self, deliver: Callable[[float], int | None]) -> Outcome:
         started = Real.monotonic()
         status = error = None
+        self._abandoned = False
         try:
             status = deliver(started + self.timeout_s)
         except (OSError, HTTPException) as failure:
-            error = self._in_words(failure)
+            error = "given up: the call was cancelled" if self._abandoned else self._in_words(failure)
+        finally:
+            self._current = None
         ok = error is None and (status is None or 200 <= status < 300)
         return Outcome(ok, status, error, (Real.monotonic() - started) * 1000)
 
@@ -122,7 +135,7 @@ class Sender:
             try:
                 return self._exchange(kept, port, request, key, deadline)
             except ConnectionError:
-                if kept.received:
+                if kept.received or self._abandoned:
                     raise
                 # the listener closed an idle connection just as we used it: that is no failed attempt
         return self._exchange(connect(port, deadline), port, request, key, deadline)
@@ -139,7 +152,7 @@ class Sender:
 
     def _exchange(self, sock: DeadlineSocket, port: int, request: bytes, key: object, deadline: float) -> int:
         """Send a request and read the answer; the connection is kept when both went through to their ends."""
-        sock.deadline = deadline
+        sock.deadline, self._current = deadline, sock
         keep = whole = False
         try:
             with suppress(ConnectionError):  # there may be an answer all the same
@@ -166,6 +179,7 @@ class Sender:
                     stream = None
             if stream is None:
                 stream = connect(port, deadline)
+            self._current = stream
             if not stream.write(body, on_input=stream.drop_input):
                 raise ConnectionResetError("the listener closed the connection")
         except BaseException:

@@ -25,8 +25,8 @@ _BACKLOG = 512  # an overflow costs the client a second: 150 connections at once
 _TURNED_AWAY = 64
 _RECOVER_S = 0.05
 
-OnMalformed = Callable[[str, int], None]
-"""Told of what was refused before it became a request: the reason, and the status answered."""
+OnMalformed = Callable[[Malformed], None]
+"""Told, before the answer goes out, of what was refused before it became a request."""
 
 
 class _Attachment:
@@ -97,7 +97,7 @@ class _Connection:
             if self._expired:
                 return
             if self.attachment.on_malformed:
-                self.attachment.on_malformed(problem.reason, problem.status)
+                self.attachment.on_malformed(problem)
             exchange.answer(error_response(problem.status, problem.reason), close=True)
             exchange.linger()
 

@@ -76,6 +76,7 @@ def test_a_child_gets_the_whole_list_and_nothing_of_the_callers(plain: pytest.Mo
             "LANG",
             "TZ",
             "PATH",
+            "LD_LIBRARY_PATH",
             "TABLE",
         ]
     )
@@ -83,8 +84,10 @@ def test_a_child_gets_the_whole_list_and_nothing_of_the_callers(plain: pytest.Mo
     assert (child["TZ"], child["LANG"], child["PATH"]) == (":UTC", "en_US.UTF-8", "/opt/bin:/bin")
 
 
-def test_a_child_gets_the_callers_library_path_if_there_is_one(plain: pytest.MonkeyPatch) -> None:
-    plain.setenv("LD_LIBRARY_PATH", "/opt/lib")
+def test_a_child_gets_the_callers_library_path_or_that_of_the_layers(plain: pytest.MonkeyPatch) -> None:
+    plain.setenv("LD_LIBRARY_PATH", "/usr/local/lib")
+    assert child_variables(variables(), {})["LD_LIBRARY_PATH"] == "/usr/local/lib"
+    plain.delenv("LD_LIBRARY_PATH")
     assert child_variables(variables(), {})["LD_LIBRARY_PATH"] == "/opt/lib"
 
 

@@ -13,6 +13,7 @@ from freezegun import freeze_time
 from pytest_lambda_telemetry.model.errors import MisuseError
 from pytest_lambda_telemetry.model.real import Real
 from pytest_lambda_telemetry.wire import server as server_module
+from pytest_lambda_telemetry.wire.exchange import Malformed
 from pytest_lambda_telemetry.wire.server import HttpRequest, HttpResponse, Server
 
 OK = HttpResponse(status=200, body=b'"OK"')
@@ -31,8 +32,8 @@ class App:
         self.requests.append(request)
         return self.response
 
-    def on_malformed(self, reason: str, status: int) -> None:
-        self.malformed.append((reason, status))
+    def on_malformed(self, problem: Malformed) -> None:
+        self.malformed.append((problem.reason, problem.status))
 
 
 class Gate:
@@ -50,8 +51,19 @@ class Gate:
         return OK
 
 
+_earlier: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def _only_threads_of_this_test() -> None:
+    """The fixtures' shared server, if an earlier test of this process used it, is not ours to count."""
+    _earlier.clear()
+    _earlier.update(threading.enumerate())
+
+
 def ours() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("lambda-telemetry")]
+    fresh = (thread for thread in threading.enumerate() if thread not in _earlier)
+    return [thread.name for thread in fresh if thread.name.startswith("lambda-telemetry")]
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
@@ -698,7 +710,7 @@ def test_deadlines_are_real_though_the_clock_stands_still(hasty: Server) -> None
 
 
 def test_an_error_in_the_journal_is_handed_on(server: Server) -> None:
-    def on_malformed(_: str, __: int) -> None:
+    def on_malformed(_: Malformed) -> None:
         raise ValueError("broken")
 
     errors: list[BaseException] = []

@@ -1,0 +1,36 @@
+"""An extension in JavaScript, as a child process; `sandbox.localdomain` resolves in it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pytest_lambda_telemetry import ExtensionProcess, LambdaTelemetry, events
+
+NODE = shutil.which("node")
+PROGRAM = Path(__file__).with_name("extension.mjs")
+
+pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
+
+
+@pytest.fixture
+def extension(lambda_telemetry: LambdaTelemetry) -> ExtensionProcess:
+    assert NODE
+    process = lambda_telemetry.run_extension([NODE, PROGRAM])
+    lambda_telemetry.wait_until_ready("extension.mjs", timeout=30)  # Node.js may take its time to start
+    return process
+
+
+def test_subscription(lambda_telemetry: LambdaTelemetry, extension: ExtensionProcess) -> None:
+    lambda_telemetry.assert_subscribed("extension.mjs", types=["function"], buffering={"timeout_ms": 100})
+
+
+def test_log_lines_are_printed(lambda_telemetry: LambdaTelemetry, extension: ExtensionProcess) -> None:
+    lambda_telemetry.emit(events.function("hello"))
+    lambda_telemetry.advance(ms=100)
+    lambda_telemetry.wait_until(lambda: "received: hello" in extension.output)
+
+
+def test_it_ends_by_itself(lambda_telemetry: LambdaTelemetry, extension: ExtensionProcess) -> None:
+    lambda_telemetry.shutdown()
+    assert extension.returncode == 0

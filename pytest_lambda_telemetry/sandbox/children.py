@@ -1,0 +1,217 @@
+"""The extensions of one environment that are child processes: what they write, whether they live, how they end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from .. import events
+from ..engine.channel import Channel
+from ..host.output import INBOX_BYTES, INBOX_LINES
+from ..host.process import ExtensionProcess, address_in_use
+from ..model.errors import MisuseError
+from ..model.real import Real
+from ..protocol.lifecycle import Phase
+
+if TYPE_CHECKING:
+    from .core import Sandbox
+
+_CHUNK_LINES, _CHUNK_BYTES = 500, 65_536  # a buffer that is not congested has room for so much, however it is escaped
+_LINE_COST = INBOX_BYTES // INBOX_LINES
+_BUDGET = 2 * INBOX_BYTES  # a whole inbox, whether it is full of lines or of bytes
+_SETTLE_S = 0.02  # an extension may write its line just after it has answered
+
+
+class Children:
+    """The processes that were started in one environment, oldest first."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._all: list[ExtensionProcess] = []
+        self._told: set[ExtensionProcess] = set()  # of whose end a wait or a violation has told
+        self._crashed: set[ExtensionProcess] = set()
+        self._taken: Counter[ExtensionProcess] = Counter()
+        self._moment_us = 0
+        self.hints: set[str] = set()  # what the user should be told once
+        self.stopped = False
+
+    def __iter__(self) -> Iterator[ExtensionProcess]:
+        return iter(tuple(self._all))
+
+    def start(self, make: Callable[[], ExtensionProcess], hint: str | None) -> ExtensionProcess:
+        """Start one; it can't register before it is known here."""
+        with self._sandbox.lock:
+            process = make()
+            self._all.append(process)
+        if hint is not None and hint not in self.hints:
+            self.hints.add(hint)
+            self._sandbox.record("note", process.name, hint)
+        return process
+
+    def of(self, name: str) -> ExtensionProcess | None:
+        """The process that runs this extension, the latest of several; None if we started none."""
+        return next((process for process in reversed(self._all) if process.name == name), None)
+
+    def registered(self, name: str) -> None:
+        """An extension of this name has registered."""
+        process = self.of(name)
+        if process is not None:
+            process.registered = True
+            return
+        strangers = [repr(one.name) for one in self if not one.registered and one.returncode is None]
+        if strangers:
+            self._sandbox.record(
+                "note",
+                name,
+                f"no process was started under this name: if it is {' or '.join(strangers)}, Lambda would know it by"
+                f" that file name and refuse it; say run_extension(..., name={name!r})",
+            )
+
+    # -- output --------------------------------------------------------------------------------------------------------
+
+    def pump(self) -> bool:
+        """Read what they have written so far; whether nothing of it waits to be taken in."""
+        if not self._all:  # as a rule: every call comes by here
+            return True
+        for process in self:
+            process.pump()
+        return not self.has_output()
+
+    def has_output(self) -> bool:
+        """Lines wait to be taken in."""
+        return any(process.has_lines for process in self)
+
+    def await_output(self, name: str) -> None:
+        """Give the extension that has just answered a moment (real) to write something more."""
+        process = self.of(name)
+        deadline = Real.monotonic() + _SETTLE_S
+        with self._sandbox.lock:
+            while process is not None and process.returncode is None and not (self.stopped or process.has_lines):
+                remaining = deadline - Real.monotonic()
+                if remaining <= 0:
+                    return
+                self._sandbox.lock.wait(remaining)
+
+    def drain(self) -> None:
+        """Turn what they have written into `extension` events, as far as there is room.
+
+        At one moment of one call it takes no more of a process than an inbox holds: one that never stops writing must
+        not keep a call from returning.
+        """
+        engine = self._sandbox.engine
+        if engine.clock.elapsed_us != self._moment_us:
+            self._moment_us = engine.clock.elapsed_us
+            self._taken.clear()
+        for process in self:
+            for note in process.take_notes():
+                self._sandbox.record("note", process.name, note)
+            while self._taken[process] < _BUDGET and not engine.congested and self._take(process):
+                pass
+
+    def _take(self, process: ExtensionProcess) -> bool:
+        lines, lost, lost_bytes = process.take_lines(_CHUNK_LINES, _CHUNK_BYTES)
+        if lines:
+            self._taken[process] += sum(max(len(line), _LINE_COST) for line in lines)
+            ending = "\n" if self._sandbox.profile.observed else ""
+            self._sandbox.engine.take_output([events.extension(line + ending) for line in lines], process.name)
+        if lost:
+            what = f"{lost} lines ({lost_bytes} bytes) of output"
+            self._sandbox.record("drop", process.name, what, "inbox full")
+        return bool(lines)
+
+    def end_call(self) -> None:
+        """The next call may take as much again."""
+        self._taken.clear()
+
+    # -- freeze and end ------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Stop all of them where they stand."""
+        self.stopped = True
+        for process in self:
+            process.stop()
+
+    def cont(self) -> None:
+        """Let them go on."""
+        self.stopped = False
+        for process in self:
+            process.cont()
+
+    def _is_stopped(self, name: str) -> bool:
+        process = self.of(name) if self.stopped else None
+        return process is not None and process.returncode is None
+
+    def reachable(self, channels: Iterable[Channel]) -> list[Channel]:
+        """Those whose listener is in no stopped process: a delivery to one could only time out."""
+        found: list[Channel] = []
+        for channel in channels:
+            name = channel.subscription.extension_name
+            if not self._is_stopped(name):
+                found.append(channel)
+            elif not channel.buffer.empty:
+                self._sandbox.record("note", name, "its process is stopped: nothing is sent before the thaw")
+        return found
+
+    def require_running(self, name: str) -> None:
+        """Raises MisuseError while this extension's process is stopped."""
+        if self._is_stopped(name):
+            raise MisuseError(
+                f"the environment is frozen, and with it the process of extension {name!r}: nothing can be sent to it;"
+                " call thaw() first"
+            )
+
+    def end(self, grace_s: float, has_grace: Callable[[ExtensionProcess], bool]) -> None:
+        """Let them end by themselves within `grace_s` real seconds in all, then kill them; the others at once."""
+        deadline = Real.monotonic() + grace_s
+        for process in self:
+            if process.closed:
+                continue
+            grace = has_grace(process)
+            process.terminate(max(0.0, deadline - Real.monotonic()) if grace else 0.0)
+            if not process.killed:
+                self._sandbox.record("lifecycle", process.name, "ended", f"exit code {process.returncode}")
+            else:
+                why = "did not end after SHUTDOWN" if grace else "gets no SHUTDOWN, and no time to end"
+                self._sandbox.record("lifecycle", process.name, why, "SIGKILL")
+
+    def kill(self) -> None:
+        """End all of them at once."""
+        for process in self:
+            process.terminate(0.0)
+
+    # -- early ends ----------------------------------------------------------------------------------------------------
+
+    def note_dead(self) -> None:
+        """A process that ended by itself after it registered and before SHUTDOWN is a crash."""
+        if self._sandbox.phase in (Phase.SHUTDOWN, Phase.CLOSED):
+            return
+        for process in self:
+            if process.returncode is not None and process.registered and process not in self._crashed:
+                self._crashed.add(process)
+                self._sandbox.record("lifecycle", process.name, "ended", f"exit code {process.returncode}")
+                extension = self._sandbox.api.extensions.by_name(process.name)
+                if extension is not None and not extension.failed:
+                    extension.end()
+                    self._sandbox.strictness.violated(f"Extension.Crash: {self.obituary(process)}")
+
+    def dead(self, name: str | None) -> ExtensionProcess | None:
+        """One that has ended and for which a wait waits in vain; without `name` only one nobody was told of yet."""
+        for process in self:
+            gone = process.returncode is not None
+            if gone and ((process is self.of(process.name) and process.name == name) or self._is_news(process, name)):
+                return process
+        return None
+
+    def _is_news(self, process: ExtensionProcess, name: str | None) -> bool:
+        told = process in self._told or (process in self._crashed and self._sandbox.settings.strict)
+        return name is None and not told
+
+    def obituary(self, process: ExtensionProcess) -> str:
+        """How a process ended, for a message; from now on somebody was told."""
+        self._told.add(process)
+        remedy = address_in_use(process.output)
+        return (
+            f"the process of extension {process.name!r} ended by itself with exit code {process.returncode};"
+            f" its last output:\n{process.last_lines}{f'{chr(10)}  {remedy}' if remedy else ''}"
+        )

@@ -1,0 +1,39 @@
+"""Runs small pytest sessions inside a test: what a user of the plugin sees."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# a session inside this process must find our modules loaded: it forgets those that it loads itself
+import pytest_lambda_telemetry.aio  # noqa: F401
+from pytest_lambda_telemetry.integrations import following_any  # noqa: F401
+
+HELPERS = Path(__file__).parent.parent / "helpers.py"
+TOOLS = """
+from extension_helpers import call, register, subscribe, subscribe_body, Listener, EXTENSION, TELEMETRY, IDENTIFIER
+
+def refused():
+    "A subscription with two faults."
+    body = subscribe_body(4243, types=[], extensionName="x")
+    return subscribe(register(), body)
+"""
+
+Run = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Write a test file and run it in this process, with the plugin and the helpers; arguments go to pytest."""
+    pytester.makepyfile(extension_helpers=HELPERS.read_text(encoding="utf-8"), tools=TOOLS)
+    pytester.makeini("[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider\n")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # others' plugins are most of what a session costs
+    monkeypatch.setenv("PYTEST_PLUGINS", "pytest_lambda_telemetry.plugin")
+
+    def run(source: str, *args: str, subprocess: bool = False, **files: str) -> pytest.RunResult:
+        for name, text in files.items():
+            pytester.makepyfile(**{name: text})
+        pytester.makepyfile(test_it="import os, pytest\nfrom tools import *\n" + source)
+        return (pytester.runpytest_subprocess if subprocess else pytester.runpytest_inprocess)("test_it.py", *args)
+
+    return run

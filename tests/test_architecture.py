@@ -1,0 +1,173 @@
+"""The arrows between the rooms of the package, and what importing it may cost: one table, and no other arrow."""
+
+import ast
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pytest_lambda_telemetry
+
+PACKAGE = "pytest_lambda_telemetry"
+ROOT = Path(pytest_lambda_telemetry.__file__).parent
+MODULES = sorted(path for path in ROOT.rglob("*.py") if "shims" not in path.parts)
+
+# A room is a folder or a module of the top level; every room may also import itself.
+ALLOWED: dict[str, set[str]] = {
+    "__init__": {"aio", "environment", "events", "host", "model", "sandbox", "script", "settings"},
+    "plugin": {"aio", "environment", "integrations", "model", "sandbox", "settings"},
+    "aio": {"engine", "environment", "events", "host", "model", "protocol", "sandbox", "script", "settings"},
+    "environment": {
+        *("assertions", "engine", "events", "host", "model", "protocol"),
+        *("sandbox", "script", "settings", "views"),
+    },
+    "sandbox": {
+        *("engine", "wire", "host", "integrations", "views", "protocol", "model"),
+        *("events", "lifecycles", "script", "settings"),
+    },
+    "assertions": {"model"},
+    "settings": {"protocol", "model"},
+    "script": {"events", "lifecycles", "protocol", "model"},
+    "lifecycles": {"events", "protocol", "model"},
+    "events": {"protocol", "model"},
+    "engine": {"protocol", "model"},
+    "wire": {"protocol", "model"},
+    "host": {"protocol", "model"},
+    "integrations": {"protocol", "model"},
+    "views": {"protocol", "model"},
+    "protocol": {"model"},
+    "model": set(),
+}
+
+MOST_LINES = {"environment.py": 500}  # what a test holds: signatures and what they promise, hardly a statement
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of each import, wherever in the module it stands; ours are absolute here."""
+    here = [PACKAGE, *path.relative_to(ROOT).parts[:-1]]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level + 1] if node.level else []
+            module = [*base, *(node.module.split(".") if node.module else [])]
+            yield from ((node.lineno, ".".join([*module, alias.name])) for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_import_leaves_the_table_of_allowed_arrows(path: Path) -> None:
+    allowed = {room_of(path), *ALLOWED[room_of(path)]}
+    for line, name in imports(path):
+        package, _, rest = name.partition(".")
+        if package == PACKAGE:
+            assert rest.partition(".")[0] in allowed, f"{path.name}:{line} imports {name}"
+
+
+def test_every_room_is_in_the_table_and_exists() -> None:
+    assert {room_of(path) for path in MODULES} == ALLOWED.keys()
+
+
+def test_the_table_has_no_circle() -> None:
+    done: set[str] = set()
+    while done != ALLOWED.keys():
+        ready = {room for room, targets in ALLOWED.items() if room not in done and targets <= done}
+        assert ready, f"a circle among {sorted(ALLOWED.keys() - done)}"
+        done |= ready
+
+
+def test_only_the_plugin_imports_pytest() -> None:
+    importers = {
+        path.name
+        for path in MODULES
+        for _, name in imports(path)
+        if name.partition(".")[0] in ("pytest", "_pytest", "pluggy")
+    }
+    assert importers == {"plugin.py"}
+
+
+def test_the_protocol_and_the_model_use_no_socket_thread_clock_or_chance() -> None:
+    forbidden = {"socket", "threading", "time", "random", "subprocess", "http", "asyncio", "os", "selectors"}
+    found = {
+        (path.name, name)
+        for path in MODULES
+        if room_of(path) in ("protocol", "model") and path.name != "real.py"
+        for _, name in imports(path)
+        if name.partition(".")[0] in forbidden
+    }
+    assert found == set()
+
+
+def test_only_one_module_captures_the_real_clocks() -> None:
+    importers = {path.name for path in MODULES for _, name in imports(path) if name.partition(".")[0] == "time"}
+    assert importers == {"real.py"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_module_is_two_rooms_in_one(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES.get(path.name, 440)
+
+
+def test_all_is_sorted_and_every_public_name_can_be_imported() -> None:
+    assert pytest_lambda_telemetry.__all__ == sorted(pytest_lambda_telemetry.__all__)
+    for name in pytest_lambda_telemetry.__all__:
+        assert getattr(pytest_lambda_telemetry, name).__name__.endswith(name)
+    assert set(pytest_lambda_telemetry.__all__) <= set(dir(pytest_lambda_telemetry))
+
+
+def test_the_public_names_are_those_of_the_documentation() -> None:
+    assert set(pytest_lambda_telemetry.__all__) == {
+        *("LambdaTelemetry", "AsyncLambdaTelemetry", "Settings", "Retry"),
+        *("events", "Event", "Script", "Invocation", "ExtensionProcess"),
+        *("Request", "Extension", "Subscription", "Buffering", "Destination"),
+        *("Rejection", "Delivery", "Attempt"),
+        *("LambdaTelemetryError", "MisuseError", "ProtocolViolation", "WaitTimeout"),
+    }
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'LambdaTelemetri'"):
+        _ = pytest_lambda_telemetry.LambdaTelemetri
+
+
+def test_errors_are_named_as_users_import_them() -> None:
+    for name in ("LambdaTelemetryError", "MisuseError", "ProtocolViolation", "WaitTimeout"):
+        assert getattr(pytest_lambda_telemetry, name).__module__ == PACKAGE
+
+
+def test_every_module_can_be_imported_first() -> None:
+    names = [".".join([PACKAGE, *path.relative_to(ROOT).with_suffix("").parts]) for path in MODULES]
+    for name in names:
+        importlib.import_module(name.removesuffix(".__init__"))
+
+
+def test_loading_the_plugin_loads_nothing_that_costs() -> None:
+    code = (
+        "import json, sys, pytest; before = set(sys.modules);"
+        "import pytest_lambda_telemetry.plugin;"
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = json.loads(done.stdout)
+    ours = [name for name in loaded if name.startswith(PACKAGE)]
+    assert ours == [PACKAGE, f"{PACKAGE}.model", f"{PACKAGE}.model.real", f"{PACKAGE}.plugin"]
+    costly = ("freezegun", "respx", "httpx", "http", "asyncio", "email", "ssl", "subprocess", "concurrent", "urllib")
+    assert [name for name in loaded if name.partition(".")[0] in costly] == []
+
+
+def test_using_the_fixture_loads_none_of_the_libraries_it_follows() -> None:
+    code = (
+        "import json, sys; from pytest_lambda_telemetry import LambdaTelemetry\n"
+        "with LambdaTelemetry(): pass\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    unwanted = {"pytest", "freezegun", "time_machine", "respx", "httpx", "pytest_socket", "responses", "requests_mock"}
+    assert unwanted.isdisjoint(json.loads(done.stdout))
