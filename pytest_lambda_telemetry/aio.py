@@ -3,20 +3,20 @@
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any, ParamSpec, Self, TypeVar
 
 from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class, to_thread
 
-from .engine.journal import Entry
 from .engine.loan import Errand
 from .engine.ownership import Interrupted
-from .environment import LambdaTelemetry, Target
+from .environment import LambdaTelemetry
 from .host.process import ExtensionProcess
 from .model.errors import MisuseError
 from .model.event import Event, Record
-from .model.records import Buffering, Delivery, Extension, Rejection, Request, Subscription
+from .model.records import Buffering, Delivery, Extension, Subscription
+from .recorded import Recorded, Target
 from .sandbox.invocation import Invocation, ShutdownReason, Status
 from .sandbox.strictness import ExpectedRejection
 from .script import Script
@@ -26,7 +26,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class AsyncLambdaTelemetry:
+class AsyncLambdaTelemetry(Recorded):
     """LambdaTelemetry for async tests, on asyncio or trio: the same members, with the same meaning.
 
     Those that wait are coroutines (`invocation` and `expect_rejection` are async context managers); they work on a
@@ -35,12 +35,16 @@ class AsyncLambdaTelemetry:
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self._sync = LambdaTelemetry(settings)
+        self._set_up(LambdaTelemetry(settings))
+
+    def _set_up(self, environment: LambdaTelemetry) -> None:
+        self._sync = environment
+        self._sandbox = environment._sandbox
 
     @classmethod
     def _around(cls, environment: LambdaTelemetry) -> Self:
         made = cls.__new__(cls)
-        made._sync = environment
+        made._set_up(environment)
         return made
 
     async def __aenter__(self) -> Self:
@@ -69,9 +73,7 @@ class AsyncLambdaTelemetry:
         return loan
 
     @asynccontextmanager
-    async def _entered(
-        self, make: Callable[[], AbstractContextManager[T]], *, moving: str | None
-    ) -> AsyncIterator[T]:
+    async def _entered(self, make: Callable[[], AbstractContextManager[T]], *, moving: str | None) -> AsyncIterator[T]:
         """A context manager whose entering and leaving wait, made, entered and left on worker threads.
 
         `moving` names it where both move time. Leaving then waits for its turn, so that what was begun always ends.
@@ -120,62 +122,6 @@ class AsyncLambdaTelemetry:
 
     def _turn(self, moving: bool, *, hurried: bool) -> Errand:
         return self._sync._turn(hurried=hurried) if moving else self._sync._errand()
-
-    # -- what it is, what was recorded ---------------------------------------------------------------------------------
-
-    @property
-    def runtime_api(self) -> str:
-        """As LambdaTelemetry.runtime_api."""
-        return self._sync.runtime_api
-
-    @property
-    def env(self) -> dict[str, str]:
-        """As LambdaTelemetry.env."""
-        return self._sync.env
-
-    @property
-    def now(self) -> datetime:
-        """As LambdaTelemetry.now."""
-        return self._sync.now
-
-    @property
-    def elapsed(self) -> timedelta:
-        """As LambdaTelemetry.elapsed."""
-        return self._sync.elapsed
-
-    @property
-    def requests(self) -> tuple[Request, ...]:
-        """As LambdaTelemetry.requests."""
-        return self._sync.requests
-
-    @property
-    def extensions(self) -> tuple[Extension, ...]:
-        """As LambdaTelemetry.extensions."""
-        return self._sync.extensions
-
-    @property
-    def subscriptions(self) -> tuple[Subscription, ...]:
-        """As LambdaTelemetry.subscriptions."""
-        return self._sync.subscriptions
-
-    @property
-    def rejections(self) -> tuple[Rejection, ...]:
-        """As LambdaTelemetry.rejections."""
-        return self._sync.rejections
-
-    @property
-    def deliveries(self) -> tuple[Delivery, ...]:
-        """As LambdaTelemetry.deliveries."""
-        return self._sync.deliveries
-
-    @property
-    def journal(self) -> tuple[Entry, ...]:
-        """As LambdaTelemetry.journal."""
-        return self._sync.journal
-
-    def timeline(self) -> str:
-        """As LambdaTelemetry.timeline."""
-        return self._sync.timeline()
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
@@ -320,10 +266,6 @@ class AsyncLambdaTelemetry:
 
     # -- captures, faults, processes -----------------------------------------------------------------------------------
 
-    def save_ndjson(self, path: str | os.PathLike[str]) -> None:
-        """As LambdaTelemetry.save_ndjson."""
-        self._sync.save_ndjson(path)
-
     def fail_next_delivery(self, fault: str | int, times: int = 1, to: Target | None = None) -> None:
         """As LambdaTelemetry.fail_next_delivery."""
         self._sync.fail_next_delivery(fault, times, to)
@@ -356,18 +298,6 @@ class AsyncLambdaTelemetry:
     def check(self) -> None:
         """As LambdaTelemetry.check."""
         self._sync.check()
-
-    def assert_subscribed(self, name: str | None = None, **expected: Any) -> Subscription:  # any field's value
-        """As LambdaTelemetry.assert_subscribed."""
-        return self._sync.assert_subscribed(name, **expected)
-
-    def assert_delivered(self, types: Sequence[str], to: Target | None = None) -> Delivery:
-        """As LambdaTelemetry.assert_delivered."""
-        return self._sync.assert_delivered(types, to)
-
-    def assert_nothing_delivered(self, to: Target | None = None) -> None:
-        """As LambdaTelemetry.assert_nothing_delivered."""
-        self._sync.assert_nothing_delivered(to)
 
     def __repr__(self) -> str:
         return f"<Async{repr(self._sync)[1:]}"

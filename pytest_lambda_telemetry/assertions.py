@@ -19,6 +19,8 @@ _FIELDS = (
     "headers",
 )
 
+_OUR_NAMES = {"maxItems": "max_items", "maxBytes": "max_bytes", "timeoutMs": "timeout_ms", "URI": "uri"}
+
 
 def subscribed(
     subscriptions: Sequence[Subscription],
@@ -75,13 +77,19 @@ def nothing_delivered(deliveries: Sequence[Delivery]) -> None:
 
 def _differences(field: str, expected: object, subscription: Subscription) -> list[str]:
     actual = getattr(subscription, field)
+    if isinstance(expected, str) and isinstance(actual, Destination):
+        field, actual = "destination.uri", actual.uri
+    pairs: list[tuple[str, object, object]] = [
+        (field, tuple(expected) if isinstance(expected, list) else expected, actual)
+    ]
     if isinstance(expected, Mapping) and isinstance(actual, Buffering | Destination):
-        unknown = [key for key in expected if not hasattr(actual, str(key))]
+        named = {_OUR_NAMES.get(str(key), str(key)): value for key, value in expected.items()}
+        unknown = [key for key in named if not hasattr(actual, key)]
         if unknown:
             raise MisuseError(f"{field} has no {unknown[0]!r}; it has {', '.join(type(actual).__slots__)}")
-        pairs = [(f"{field}.{key}", value, getattr(actual, str(key))) for key, value in expected.items()]
-    else:
-        pairs = [(field, tuple(expected) if isinstance(expected, list) else expected, actual)]
+        pairs = [(f"{field}.{key}", value, getattr(actual, key)) for key, value in named.items()]
+    elif isinstance(expected, set | frozenset) and isinstance(actual, tuple):
+        pairs = [(field, set(expected), set(actual))]
     return [f"{path}: expected {value!r}, it is {found!r}" for path, value, found in pairs if value != found]
 
 

@@ -3,17 +3,17 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Self
 
-from . import assertions
-from .engine.journal import DEFAULT_LIMIT, Entry
+from .engine.journal import DEFAULT_LIMIT
 from .engine.loan import Errand
 from .host.process import ExtensionProcess
 from .model.errors import MisuseError, ProtocolViolation
 from .model.event import Event, Record
-from .model.records import Buffering, Delivery, Extension, Rejection, Request, Subscription
-from .sandbox import arguments, captures, hand
+from .model.records import Buffering, Delivery, Extension, Subscription
+from .recorded import Recorded, Target
+from .sandbox import arguments, hand
 from .sandbox.core import Sandbox, in_event_loop
 from .sandbox.invocation import Invocation, ShutdownReason, Status
 from .sandbox.lifecycle import Lifecycle
@@ -22,13 +22,9 @@ from .sandbox.strictness import ExpectedRejection
 from .sandbox.waiting import Waits
 from .script import Script
 from .settings import Settings
-from .views.text import timeline
-
-Target = str | Extension | Subscription
-"""Whom a call concerns: an extension's name, an Extension or a Subscription."""
 
 
-class LambdaTelemetry:
+class LambdaTelemetry(Recorded):
     """A fake AWS Lambda execution environment inside this process, whose time the test owns.
 
     The `lambda_telemetry` fixture yields one that is started. Without pytest: `with LambdaTelemetry(Settings(...)) as
@@ -39,7 +35,9 @@ class LambdaTelemetry:
     def __init__(self, settings: Settings | None = None) -> None:
         chosen = Settings() if settings is None else settings
         if not isinstance(chosen, Settings):
-            raise MisuseError(f"LambdaTelemetry takes a Settings, not {chosen!r}: LambdaTelemetry(Settings(strict=False))")
+            raise MisuseError(
+                f"LambdaTelemetry takes a Settings, not {chosen!r}: LambdaTelemetry(Settings(strict=False))"
+            )
         self._set_up(chosen, None, shared=False, limit=DEFAULT_LIMIT)
 
     def _set_up(self, settings: Settings, seed: str | None, *, shared: bool, limit: int) -> None:
@@ -98,69 +96,6 @@ class LambdaTelemetry:
     def close(self) -> None:
         """End the environment at once: connections, threads and children go, variables and names are restored."""
         self._sandbox.close()
-
-    # -- what it is ----------------------------------------------------------------------------------------------------
-
-    @property
-    def runtime_api(self) -> str:
-        """`"127.0.0.1:PORT"`, the value of AWS_LAMBDA_RUNTIME_API."""
-        self._require_started()
-        return self._sandbox.runtime_api
-
-    @property
-    def env(self) -> dict[str, str]:
-        """The variables that a child process of an extension needs, and nothing of the caller's credentials."""
-        self._require_started()
-        return dict(self._sandbox.env)
-
-    @property
-    def now(self) -> datetime:
-        """The environment's wall time, which stamps events (aware, UTC)."""
-        self._require_started()
-        return self._sandbox.now_and_elapsed()[0]
-
-    @property
-    def elapsed(self) -> timedelta:
-        """How long the environment has run; stands still while it is frozen."""
-        self._require_started()
-        return self._sandbox.now_and_elapsed()[1]
-
-    # -- what was recorded ---------------------------------------------------------------------------------------------
-
-    @property
-    def requests(self) -> tuple[Request, ...]:
-        """Every request that was answered, oldest first; a poll is there once it is answered."""
-        return self._snapshot(self._sandbox.requests)
-
-    @property
-    def extensions(self) -> tuple[Extension, ...]:
-        """Every extension that registered."""
-        with self._sandbox.lock:
-            return tuple(one.snapshot for one in self._sandbox.api.extensions)
-
-    @property
-    def subscriptions(self) -> tuple[Subscription, ...]:
-        """Every subscription that was accepted."""
-        return self._snapshot(self._sandbox.subscriptions)
-
-    @property
-    def rejections(self) -> tuple[Rejection, ...]:
-        """Every Subscribe that was refused, expected or not."""
-        return self._snapshot(self._sandbox.strictness.rejections)
-
-    @property
-    def deliveries(self) -> tuple[Delivery, ...]:
-        """Every batch that was sent or tried, as it stands now."""
-        return self._sandbox.engine.deliveries if self._sandbox.state != "new" else ()
-
-    @property
-    def journal(self) -> tuple[Entry, ...]:
-        """Everything that happened, in order; of a long story the newest part (`lambda_telemetry_journal_limit`)."""
-        return self._sandbox.entries()
-
-    def timeline(self) -> str:
-        """The journal as aligned text: virtual time, who, what, verdict."""
-        return timeline(self.journal, self._sandbox.forgotten)
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
@@ -368,11 +303,7 @@ class LambdaTelemetry:
         self._require_open()
         self._lifecycle.thaw()
 
-    # -- captures, faults, processes -----------------------------------------------------------------------------------
-
-    def save_ndjson(self, path: str | os.PathLike[str]) -> None:
-        """Write what was delivered, one event a line, for `Script.from_ndjson`."""
-        captures.save(path, self.deliveries)
+    # -- faults, processes -----------------------------------------------------------------------------------
 
     def fail_next_delivery(self, fault: str | int, times: int = 1, to: Target | None = None) -> None:
         """Let the next `times` deliveries go wrong.
@@ -408,7 +339,7 @@ class LambdaTelemetry:
         self._require_open()
         return hand.run_extension(self._sandbox, argv, name, env, cwd)
 
-    # -- strictness and assertions -------------------------------------------------------------------------------------
+    # -- strictness -------------------------------------------------------------------------------------
 
     def expect_rejection(
         self, match: str | None = None, timeout: float = 5.0
@@ -434,25 +365,7 @@ class LambdaTelemetry:
         with self._sandbox.lock:
             self._sandbox.strictness.check()
 
-    def assert_subscribed(self, name: str | None = None, **expected: Any) -> Subscription:  # any field's value
-        """The subscription (of `name`) that has these fields, others being free; `buffering={"timeout_ms": 100}` works."""
-        return assertions.subscribed(self.subscriptions, self.rejections, name, expected)
-
-    def assert_delivered(self, types: Sequence[str], to: Target | None = None) -> Delivery:
-        """The acknowledged delivery that carried exactly these event types in this order."""
-        return assertions.delivered(arguments.deliveries_to(self.deliveries, to), types)
-
-    def assert_nothing_delivered(self, to: Target | None = None) -> None:
-        """No batch was acknowledged so far."""
-        assertions.nothing_delivered(arguments.deliveries_to(self.deliveries, to))
-
     # -- guards --------------------------------------------------------------------------------------------------------
-
-    def _require_started(self) -> None:
-        if self._sandbox.state == "new":
-            raise MisuseError(
-                "this environment is not started: use it as `with LambdaTelemetry() as lambda_telemetry:`"
-            )
 
     def _require_open(self) -> None:
         self._require_started()
@@ -481,10 +394,6 @@ class LambdaTelemetry:
         self._forbid_blocking(what)
         self._sandbox.pump()
         yield
-
-    def _snapshot(self, values: Iterable[Any]) -> tuple[Any, ...]:
-        with self._sandbox.lock:
-            return tuple(values)
 
     def __repr__(self) -> str:
         return f"<LambdaTelemetry {self._sandbox.state} seed={self._sandbox.seed!r}>"

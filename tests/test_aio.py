@@ -87,7 +87,7 @@ async def subscribed(environment: AsyncLambdaTelemetry, **options: Any) -> Async
 
 
 def public(kind: type) -> dict[str, Any]:
-    return {name: member for name, member in vars(kind).items() if not name.startswith("_")}
+    return {name: getattr(kind, name) for name in dir(kind) if not name.startswith("_")}
 
 
 def test_both_objects_have_the_same_members() -> None:

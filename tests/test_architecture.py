@@ -20,11 +20,20 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if "shims" not in path.part
 ALLOWED: dict[str, set[str]] = {
     "__init__": {"aio", "environment", "events", "host", "model", "sandbox", "script", "settings"},
     "plugin": {"aio", "environment", "integrations", "model", "sandbox", "settings"},
-    "aio": {"engine", "environment", "events", "host", "model", "protocol", "sandbox", "script", "settings"},
-    "environment": {
-        *("assertions", "engine", "events", "host", "model", "protocol"),
-        *("sandbox", "script", "settings", "views"),
+    "aio": {
+        "engine",
+        "environment",
+        "events",
+        "host",
+        "model",
+        "protocol",
+        "recorded",
+        "sandbox",
+        "script",
+        "settings",
     },
+    "environment": {"engine", "events", "host", "model", "protocol", "recorded", "sandbox", "script", "settings"},
+    "recorded": {"assertions", "engine", "model", "sandbox", "views"},
     "sandbox": {
         *("engine", "wire", "host", "integrations", "views", "protocol", "model"),
         *("events", "lifecycles", "script", "settings"),
@@ -43,7 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     "model": set(),
 }
 
-MOST_LINES = {"environment.py": 500}  # what a test holds: signatures and what they promise, hardly a statement
+MOST_LINES = {"environment.py": 420}
 
 
 def room_of(path: Path) -> str:

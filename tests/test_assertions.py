@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_lambda_telemetry import Buffering, LambdaTelemetry, MisuseError, events
+from pytest_lambda_telemetry import Buffering, LambdaTelemetry, MisuseError, Settings, events
 from tests.helpers import Listener, free_port
 
 
@@ -62,8 +62,8 @@ def test_assert_subscribed_refuses_fields_that_are_none(lambda_telemetry: Lambda
     lambda_telemetry.subscribe("http://127.0.0.1:4243")
     with pytest.raises(MisuseError, match="a subscription has no field 'schemaVersion'; it has schema_version, types,"):
         lambda_telemetry.assert_subscribed(schemaVersion="2025-01-29")
-    with pytest.raises(MisuseError, match="buffering has no 'timeoutMs'; it has max_items, max_bytes, timeout_ms"):
-        lambda_telemetry.assert_subscribed(buffering={"timeoutMs": 100})
+    with pytest.raises(MisuseError, match="buffering has no 'timeout'; it has max_items, max_bytes, timeout_ms"):
+        lambda_telemetry.assert_subscribed(buffering={"timeout": 100})
 
 
 def test_assert_delivered_wants_exactly_these_types_in_this_order(lambda_telemetry: LambdaTelemetry) -> None:
@@ -116,3 +116,25 @@ def test_assertions_can_be_limited_to_one_subscriber(lambda_telemetry: LambdaTel
     with pytest.raises(AssertionError) as caught:
         lambda_telemetry.assert_nothing_delivered()
     assert said(caught) == ["expected no delivery, but there are:", "  <Delivery to one ok [function]>"]
+
+
+def test_parts_may_be_named_as_on_the_wire(lambda_telemetry: LambdaTelemetry) -> None:
+    lambda_telemetry.subscribe("http://127.0.0.1:4243/x", types=["platform", "function"], buffering={"timeoutMs": 100})
+    lambda_telemetry.assert_subscribed(
+        types={"function", "platform"},
+        buffering={"timeoutMs": 100, "maxItems": 1000, "max_bytes": 262_144},
+        destination="http://127.0.0.1:4243/x",
+    )
+    lambda_telemetry.assert_subscribed(destination={"protocol": "HTTP", "URI": "http://127.0.0.1:4243/x", "port": 4243})
+    with pytest.raises(AssertionError) as caught:
+        lambda_telemetry.assert_subscribed(destination="http://127.0.0.1:4243", buffering={"timeoutMs": 25})
+    assert said(caught)[2:] == [
+        "    destination.uri: expected 'http://127.0.0.1:4243', it is 'http://127.0.0.1:4243/x'",
+        "    buffering.timeout_ms: expected 25, it is 100",
+    ]
+
+
+def test_on_managed_instances_a_subscription_by_hand_registers_without_invoke() -> None:
+    with LambdaTelemetry(Settings(initialization_type="lambda-managed-instances")) as environment:
+        environment.subscribe("http://127.0.0.1:4243")
+        assert environment.extensions[0].events == ("SHUTDOWN",)

@@ -37,6 +37,11 @@ def _registered(sandbox: Sandbox, name: str, events: tuple[str, ...]) -> LiveExt
     return extension
 
 
+def _events(sandbox: Sandbox) -> tuple[str, ...]:
+    """What an extension registers for; on Managed Instances there is no INVOKE."""
+    return ("SHUTDOWN",) if sandbox.profile.managed_instances else ("INVOKE", "SHUTDOWN")
+
+
 def subscribe(
     sandbox: Sandbox,
     uri: str | None,
@@ -60,7 +65,7 @@ def subscribe(
     if buffering is not None:
         body["buffering"] = dict(buffering)
     with sandbox.lock:
-        extension = sandbox.api.extensions.by_name(name) or _registered(sandbox, name, ("INVOKE", "SHUTDOWN"))
+        extension = sandbox.api.extensions.by_name(name) or _registered(sandbox, name, _events(sandbox))
         before = len(sandbox.subscriptions)
         refusal = sandbox.api.subscribe_by_hand(extension, body)
         if refusal is not None:

@@ -191,9 +191,7 @@ class Lifecycle:
         late = self.wait_for_extensions(when) if overhead_ms == 0 else []
         with sandbox.lock:
             invocation.ready_before_runtime_done = tuple(
-                one.name
-                for one in sandbox.api.extensions
-                if one.waiting and not one.by_hand and "INVOKE" in one.events
+                one.name for one in sandbox.api.extensions if one.waiting and not one.by_hand and "INVOKE" in one.events
             )
         if overhead_ms == 0 and not late:
             self.freeze()

@@ -38,9 +38,7 @@ class Waits:
     def ready(self, name: str | None, timeout: float) -> Extension:
         def found() -> Extension | None:
             wanted = [
-                one
-                for one in self._sandbox.api.extensions
-                if name == one.name or (name is None and not one.failed)
+                one for one in self._sandbox.api.extensions if name == one.name or (name is None and not one.failed)
             ]
             if not wanted or not all(one.waiting for one in wanted):
                 return None

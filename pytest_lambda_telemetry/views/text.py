@@ -21,18 +21,24 @@ class Line(Protocol):
 _WIDEST = 60
 
 
-def timeline(entries: Sequence[Line], forgotten: int = 0) -> str:
-    """Virtual time, who, what and verdict in columns; a first line says how many older entries are gone."""
-    rows = [
-        (f"+{entry.elapsed.total_seconds():.3f}s", entry.who, _plain(entry.what), _plain(entry.verdict))
-        for entry in entries
-    ]
+def timeline(entries: Sequence[Line], forgotten: int = 0, now: timedelta | None = None) -> str:
+    """Virtual time, who, what and verdict in columns.
+
+    A first line says how many older entries are gone, a last one how far time has moved since the newest.
+    """
+    rows = [(_offset(entry.elapsed), entry.who, _plain(entry.what), _plain(entry.verdict)) for entry in entries]
+    if now is not None and entries and now > entries[-1].elapsed:
+        rows.append((_offset(now), "test", "(now)", ""))
     widths = [min(_WIDEST, max((len(row[column]) for row in rows), default=0)) for column in range(3)]
     lines = [f"({forgotten} older entries were let go)"] if forgotten else []
     for time, who, what, verdict in rows:
         line = f"{time:>{widths[0]}}  {who:<{widths[1]}}  {what:<{widths[2]}}  {verdict}"
         lines.append(line.rstrip())
     return "\n".join(lines)
+
+
+def _offset(elapsed: timedelta) -> str:
+    return f"+{elapsed.total_seconds():.3f}s"
 
 
 def _plain(text: str) -> str:
