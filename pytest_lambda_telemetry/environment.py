@@ -261,6 +261,7 @@ class LambdaTelemetry(Recorded):
     ) -> Invocation:
         """`invocation` in one call, with the function's log lines."""
         self._forbid_blocking("invoke()")
+        records = arguments.log_records(logs)
         with self.invocation(
             request_id=request_id,
             duration_ms=duration_ms,
@@ -271,8 +272,8 @@ class LambdaTelemetry(Recorded):
             tenant_id=tenant_id,
             tracing=tracing,
         ) as invocation:
-            if logs:
-                invocation.log(*([logs] if isinstance(logs, str) else logs))
+            if records:
+                invocation.log(*records)
         return invocation
 
     def end_init(self, *, init_duration_ms: float = 100) -> tuple[Delivery, ...]:

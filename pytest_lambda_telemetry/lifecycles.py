@@ -7,13 +7,13 @@ cold start; what the live service was seen to do where a method says so.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from math import ceil
-from typing import Literal, Self, TypedDict, Unpack
+from typing import Literal, Self, TypedDict, Unpack, get_args
 
 from . import events
 from .model.errors import MisuseError
 from .model.event import Event, Record
 from .protocol import schema
-from .protocol.fields import DERIVED, number, overhead_spans, response_spans
+from .protocol.fields import DERIVED, listed, number, overhead_spans, response_spans, whole
 from .protocol.schema import InitializationType, Phase, Status, TelemetryType
 from .protocol.steps import Action, EndInit, Flush, Freeze, Invoke, Shutdown
 
@@ -74,6 +74,7 @@ class _Invocation:
     def __post_init__(self) -> None:
         for name in ("duration_ms", "overhead_ms", "timeout_s"):
             number(name, getattr(self, name))
+        whole("memory_mb", self.memory_mb)
         if self.duration_ms > self.timeout_s * 1000:
             raise MisuseError(
                 f"duration_ms={self.duration_ms:g} is longer than timeout_s={self.timeout_s:g} allows;"
@@ -272,6 +273,7 @@ class Lifecycles:
         `tenant_id`, `tracing` (the trace header's value). On `lambda-managed-instances` there is no INVOKE, no
         runtimeDone and no freeze, and the report has what it has there; see `concurrent`.
         """
+        listed(get_args(InitializationType))("initialization_type", initialization_type)
         if status not in ("success", "error"):
             raise MisuseError(
                 f'status={status!r}: an invocation that returns is "success" or "error";'
@@ -324,6 +326,7 @@ class Lifecycles:
         The extensions' second subscription is "Already subscribed", as in a public capture of 2023-02-10. The
         repetition takes as long as the first try and counts in the invocation's duration.
         """
+        listed(("error", "failure", "timeout"))("init_status", init_status)
         of = _Invocation(2 * number("init_duration_ms", init_duration_ms), **options)
         first = _initialized(
             0.0,

@@ -52,6 +52,8 @@ class Script(Lifecycles):
     __slots__ = ("_own_ids", "_steps")
 
     def __init__(self, steps: Iterable[Step | tuple[float, Action]] = ()) -> None:
+        if not isinstance(steps, Iterable):
+            raise MisuseError(f"Script({steps!r}): a script is a list of steps; pass [(offset_ms, event), …]")
         self._steps = tuple(_checked(index, item) for index, item in enumerate(steps))
         self._own_ids: frozenset[str] = frozenset()
         for index, (earlier, later) in enumerate(pairwise(self._steps), start=1):

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from .model.errors import MisuseError
@@ -42,7 +42,13 @@ def _is_moment(value: object) -> bool:
             value = datetime.fromisoformat(value)
         except ValueError:
             return False
-    return value is None or (isinstance(value, datetime) and value.tzinfo is not None)
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        return value is None
+    try:
+        value.astimezone(UTC)
+    except OverflowError:  # in UTC it would be outside of the years 1 to 9999
+        return False
+    return True
 
 
 def _are_names(value: object) -> bool:
@@ -78,8 +84,10 @@ class Retry:
         """Milliseconds until the next try after `attempts_made` of them; None when there is none."""
         if self.attempts is not None and attempts_made >= self.attempts:
             return None
-        doublings = min(attempts_made - 1, 64)  # beyond it any factor above 1 has reached max_ms
-        return min(self.initial_ms * self.factor**doublings, self.max_ms)
+        try:
+            return min(self.initial_ms * float(self.factor) ** (attempts_made - 1), self.max_ms)
+        except OverflowError:  # long beyond max_ms
+            return self.max_ms
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -83,6 +83,14 @@ def test_what_nobody_knows_passes_through_untouched(tmp_path, text):
     assert [json.loads(line) for line in saved.split(b"\n")[:-1]] == STRANGE
 
 
+def test_spans_of_a_type_nobody_knows_pass_through_untouched(tmp_path):
+    capture, time = tmp_path / "capture.ndjson", "2024-01-01T00:00:00.000Z"
+    novel = {"time": time, "type": "platform.novel", "record": {"spans": [{"start": None}]}}
+    capture.write_text(lines_of([novel]))
+    _, batches = replayed(capture, tmp_path / "again.ndjson")
+    assert batches == [[novel]]
+
+
 def test_a_capture_is_replayed_at_its_own_moments(tmp_path):
     capture = tmp_path / "capture.ndjson"
     capture.write_text(lines_of(STRANGE))

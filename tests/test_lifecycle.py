@@ -142,10 +142,11 @@ def test_lines_after_the_end_are_a_misuse(lambda_telemetry):
         invocation.log("late")
 
 
-def test_one_line_may_be_given_without_a_list(extension, lambda_telemetry):
+@pytest.mark.parametrize("record", ["a line", {"an": "object"}], ids=str)
+def test_one_record_may_be_given_without_a_list(extension, lambda_telemetry, record):
     ext = extension()
-    lambda_telemetry.invoke(logs="a line")
-    assert ext.of("function") == ["a line"]
+    lambda_telemetry.invoke(logs=record)
+    assert ext.of("function") == [record]
 
 
 @pytest.mark.parametrize("tracing", [None, "Root=1-5e1b4151-43a0913a12345678;Sampled=0"])
@@ -370,6 +371,10 @@ def test_a_status_and_an_error_type_can_be_chosen(extension, lambda_telemetry):
         ({"duration_ms": -1}, "duration_ms=-1 is not valid"),
         ({"overhead_ms": "1"}, "overhead_ms='1' is not valid"),
         ({"max_memory_used_mb": -1}, "max_memory_used_mb=-1 is not valid"),
+        ({"max_memory_used_mb": 1.5}, "max_memory_used_mb=1.5 is not valid: it must be a whole number"),
+        ({"logs": 7}, "logs=7 is not valid: it must be a list of lines"),
+        ({"logs": b"raw"}, "logs=b'raw' is not valid"),
+        ({"logs": ["a line", None]}, r"logs\[1\]=None is not valid: it must be a line"),
         ({"request_id": ""}, "request_id='' is not valid"),
         ({"tenant_id": 7}, "tenant_id=7 is not valid"),
     ],

@@ -348,6 +348,8 @@ LINE = events.function("x")
         ([(0, {"type": "function"})], "step 0 of the script has {'type': 'function'}, which is not an Event; make it"),
         ([(0, "a line")], "step 0 of the script has 'a line', which is not an Event; make one with events"),
         ([LINE], "step 0 of the script is Event("),
+        (LINE, "Script(Event("),
+        (7, "Script(7): a script is a list of steps"),
     ],
 )
 def test_a_script_says_what_is_wrong_with_it(steps, message):
@@ -371,6 +373,10 @@ def test_a_script_says_what_is_wrong_with_it(steps, message):
         (lambda: Script.suppressed_init(init_duration_ms=None), "init_duration_ms=None is not a duration"),
         (lambda: Script.restore(restore_duration_ms="1"), "restore_duration_ms='1' is not a duration"),
         (lambda: Script.cold_start(initialization_type="cold"), "initialization_type='cold' is not known"),
+        (lambda: Script.invocation(initialization_type="cold"), "initialization_type='cold' is not known"),
+        (lambda: Script.suppressed_init(init_status="success"), "init_status='success' is not known to Lambda"),
+        (lambda: Script.invocation(memory_mb="128"), "memory_mb='128' is not a count"),
+        (lambda: Script.cold_start(memory_mb="128"), "memory_mb='128' is not a count"),
     ],
 )
 def test_options_that_cannot_be(make, message):

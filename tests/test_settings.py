@@ -96,6 +96,11 @@ def test_a_misspelt_option_fails_at_once() -> None:
             "yesterday",
             "an aware datetime or an ISO 8601 string with an offset, such as '2026-01-01T00:00:00Z'",
         ),
+        (
+            "start",
+            "9999-12-31T23:59:59-05:00",
+            "an aware datetime or an ISO 8601 string with an offset, such as '2026-01-01T00:00:00Z'",
+        ),
         ("platform_events", 1, "True or False"),
         ("local_testing", "yes", "True or False"),
         ("allow_loopback_destination", None, "True or False"),
@@ -134,6 +139,11 @@ def test_a_retry_that_makes_no_schedule_is_refused(field: str, value: object, wa
 def test_the_delays_of_a_retry_grow_up_to_the_longest() -> None:
     delays = [Retry().delay_ms(made) for made in (1, 2, 3, 7, 8, 9, 100_000)]
     assert delays == [100, 200, 400, 6400, 10_000, 10_000, 10_000]
+
+
+@pytest.mark.parametrize("factor", [1.01, 3, 1e6])
+def test_the_delays_of_a_retry_reach_the_longest_with_any_factor(factor: float) -> None:
+    assert [Retry(factor=factor).delay_ms(made) for made in (1, 2, 100_000)] == [100, min(100 * factor, 10_000), 10_000]
 
 
 def test_the_attempts_of_a_retry_include_the_first() -> None:

@@ -288,7 +288,8 @@ class Engine(Ownership):
                     self._ports.report_loop(channel.subscription)
             else:
                 delay_ms = self._delay_ms(batch.attempts)
-                retry_us = None if delay_ms is None else self.clock.elapsed_us + round(delay_ms * 1000)
+                # at least the least that time can move, or it would never move past a dead listener
+                retry_us = None if delay_ms is None else self.clock.elapsed_us + max(1, round(delay_ms * 1000))
                 reason = f"could not send events: {outcome.error or f'the listener answered {outcome.status}'}"
                 if retry_us is None:
                     channel.in_flight = None

@@ -48,17 +48,23 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error answer: `{"errorType": …, "errorMessage": …}` with a status. `faults` say more to a person."""
+    """An error answer: `{"errorType": …, "errorMessage": …}` with a status. `faults` say more to a person.
+
+    `compact`: without spaces, as AWS's emulator writes the answers that are known from it alone.
+    """
 
     status: int
     error_type: str
     message: str
     faults: tuple[Fault, ...] = ()
+    compact: bool = False
 
     @property
     def body(self) -> bytes:
         """The bytes of the answer, spaced as the reference prints them; ASCII, whatever the message holds."""
-        return json.dumps({"errorType": self.error_type, "errorMessage": self.message}).encode("ascii")
+        separators = (",", ":") if self.compact else (", ", ": ")
+        answer = {"errorType": self.error_type, "errorMessage": self.message}
+        return json.dumps(answer, separators=separators).encode("ascii")
 
 
 # What a Subscribe body may say -----------------------------------------------------------------------------------
@@ -180,9 +186,9 @@ def refused_body(profile: Profile, api: Api, found: Sequence[tuple[Kind, Fault]]
 # Every other refusal ---------------------------------------------------------------------------------------------
 
 
-def single(status: int, error_type: str, message: str, rule: str) -> Refusal:
+def single(status: int, error_type: str, message: str, rule: str, *, compact: bool = False) -> Refusal:
     """A refusal with one fault."""
-    return Refusal(status, error_type, message, (Fault(message, rule),))
+    return Refusal(status, error_type, message, (Fault(message, rule),), compact)
 
 
 def already_subscribed_elsewhere(profile: Profile, *, extension_name: str, api: Api) -> Refusal:
@@ -215,6 +221,7 @@ def not_supported(api: Api) -> Refusal:
         f"{api.prefix}NotSupported",
         f"{api.label} is not supported",
         "an extension must cope with 202: local testing environments have no telemetry",
+        compact=True,
     )
 
 
@@ -225,6 +232,7 @@ def service_error() -> Refusal:
         "InternalServerError",
         "Internal Server Error",
         "an extension should log a service error and give up or try again during init",
+        compact=True,
     )
 
 

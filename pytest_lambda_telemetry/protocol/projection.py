@@ -12,7 +12,7 @@ from typing import TypeGuard
 from ..model.errors import MisuseError
 from ..model.event import Event
 from .encoding import from_text, to_text
-from .schema import ADDED, LOG_TYPES, RESPONSE_SPANS, V2022_12
+from .schema import ADDED, LOG_TYPES, REQUIRED, RESPONSE_SPANS, V2022_12
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,12 @@ def category(event_type: str) -> str:
 def resolve(event: Event, time: str) -> dict[str, object]:
     """The whole event as generated at `time` (which its own `time` overrides), every span with its start.
 
-    The record is shared with the event wherever nothing had to be filled in: treat the result as read-only.
+    The record is shared with the event wherever nothing had to be filled in: treat the result as read-only. In types
+    that no version knows nothing is filled in.
     """
     time = time if event.time is None else event.time
     record: object = event.record
-    if isinstance(record, Mapping) and _unresolved(spans := record.get("spans")):
+    if event.type in REQUIRED and isinstance(record, Mapping) and _unresolved(spans := record.get("spans")):
         record = {**record, "spans": _started(spans, time)}
     stamped = {"time": time, "type": event.type, "record": record}
     return {**stamped, **event.fields} if isinstance(event, Captured) else stamped

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import get_args
+from typing import cast, get_args
 
 from ..engine.channel import Channel
 from ..model.errors import MisuseError
-from ..model.event import Event
+from ..model.event import Event, Record
 from ..model.records import Delivery, Extension, Subscription
 from ..protocol.schema import Status
 from .core import Sandbox
 
 STATUSES: tuple[str, ...] = get_args(Status)
+_LONGEST_WAIT_S = 1e9  # a lock takes a little more, but not infinity
 
 
 def events(given: Iterable[object]) -> list[Event]:
@@ -29,11 +30,30 @@ def events(given: Iterable[object]) -> list[Event]:
     return checked
 
 
+def log_records(logs: object) -> list[Record]:
+    """What a function logs: a list of lines and objects; one alone counts as such a list."""
+    alone = isinstance(logs, str | Mapping)
+    if not alone and (isinstance(logs, bytes) or not isinstance(logs, Iterable)):
+        raise MisuseError(f"logs={logs!r} is not valid: it must be a list of lines (str) and objects (dict)")
+    records = [logs] if alone else list(cast(Iterable[object], logs))
+    for index, record in enumerate(records):
+        if not isinstance(record, str | Mapping):
+            raise MisuseError(f"logs[{index}]={record!r} is not valid: it must be a line (str) or an object (dict)")
+    return cast(list[Record], records)
+
+
 def not_negative(name: str, value: object) -> float:
     """A number, 0 or more."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
         raise MisuseError(f"{name}={value!r} is not valid: it must be a number, 0 or more")
     return value
+
+
+def timeout(value: object) -> float:
+    """How long to wait, in real seconds: any number, also one longer than the system can wait."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        raise MisuseError(f"timeout={value!r} is not valid: it must be a number of seconds")
+    return min(value, _LONGEST_WAIT_S)
 
 
 def duration_us(delta: object, *, seconds: float, ms: float) -> int:
@@ -55,6 +75,8 @@ def invocation(
     for name, value in numbers.items():
         if value is not None:
             not_negative(name, value)
+            if name.endswith("_mb") and not isinstance(value, int):
+                raise MisuseError(f"{name}={value!r} is not valid: it must be a whole number of MB")
     for name, value in texts.items():
         if value is not None and not (isinstance(value, str) and value):
             raise MisuseError(f"{name}={value!r} is not valid: it must be a non-empty str")

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from re import compile as compile_pattern
+from re import error as PatternError
 
 from ..host.child_names import choose
 from ..host.environ import child_variables
@@ -30,6 +31,8 @@ def register(sandbox: Sandbox, name: str, events: tuple[str, ...]) -> Extension:
 
 
 def _registered(sandbox: Sandbox, name: str, events: tuple[str, ...]) -> LiveExtension:
+    if not isinstance(name, str):
+        raise MisuseError(f"name={name!r} is not valid: it must be the name of an extension, a str")
     extension = sandbox.api.register_by_hand(name, events)
     if isinstance(extension, Refusal):
         raise MisuseError(f"Lambda would refuse register({name!r}): {_told(extension)}")
@@ -63,7 +66,7 @@ def subscribe(
             "timeoutMs": buffering.timeout_ms,
         }
     if buffering is not None:
-        body["buffering"] = dict(buffering)
+        body["buffering"] = dict(buffering) if isinstance(buffering, Mapping) else buffering  # refused below
     with sandbox.lock:
         extension = sandbox.api.extensions.by_name(name) or _registered(sandbox, name, _events(sandbox))
         before = len(sandbox.subscriptions)
@@ -105,6 +108,7 @@ def reject_next(
         status,
         error_type or _ERROR_TYPES.get(status, "ServiceException"),
         message or _MESSAGES.get(status, "injected by reject_next"),
+        compact=True,
     )
     with sandbox.lock:
         sandbox.api.injections.append(Injection(route, refusal, times))
@@ -143,7 +147,10 @@ def run_extension(
 @contextmanager
 def expecting_rejection(sandbox: Sandbox, match: str | None) -> Iterator[ExpectedRejection]:
     """Refused Subscribe requests are expected while this is open."""
-    expected = ExpectedRejection(None if match is None else compile_pattern(match))
+    try:
+        expected = ExpectedRejection(None if match is None else compile_pattern(match))
+    except (TypeError, PatternError) as error:
+        raise MisuseError(f"match={match!r} is not a regular expression: {error}") from error
     with sandbox.lock:
         sandbox.strictness.expected.append(expected)
     try:
@@ -155,7 +162,7 @@ def expecting_rejection(sandbox: Sandbox, match: str | None) -> Iterator[Expecte
 
 def await_rejection(sandbox: Sandbox, expected: ExpectedRejection, timeout: float) -> None:
     """Wait, in real seconds, for a rejection. Raises ProtocolViolation when none came."""
-    deadline = Real.monotonic() + timeout
+    deadline = Real.monotonic() + arguments.timeout(timeout)
     with sandbox.lock:
         while not expected.rejections:
             remaining = deadline - Real.monotonic()

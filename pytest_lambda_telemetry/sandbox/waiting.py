@@ -8,6 +8,8 @@ from ..host.process import ExtensionProcess
 from ..model.errors import WaitTimeout
 from ..model.real import Real
 from ..model.records import Extension, Subscription
+from ..wire.extensions import LiveExtension
+from . import arguments
 from .core import Sandbox
 
 T = TypeVar("T")
@@ -40,7 +42,7 @@ class Waits:
             wanted = [
                 one for one in self._sandbox.api.extensions if name == one.name or (name is None and not one.failed)
             ]
-            if not wanted or not all(one.waiting for one in wanted):
+            if not wanted or not all(one.asking for one in wanted):
                 return None
             return wanted[0].snapshot
 
@@ -48,7 +50,7 @@ class Waits:
 
     def until(self, predicate: Callable[[], object], timeout: float) -> None:
         """Wait until the user's predicate holds; it is called without our lock."""
-        sandbox, deadline = self._sandbox, Real.monotonic() + timeout
+        sandbox, deadline = self._sandbox, Real.monotonic() + arguments.timeout(timeout)
         while True:
             with sandbox.lock:
                 in_trouble = self._in_trouble()
@@ -78,7 +80,7 @@ class Waits:
                 sandbox.lock.wait(remaining)
 
     def _until(self, found: Callable[[], T | None], wanted: str, name: str | None, timeout: float) -> T:
-        sandbox, deadline = self._sandbox, Real.monotonic() + timeout
+        sandbox, deadline = self._sandbox, Real.monotonic() + arguments.timeout(timeout)
         with sandbox.lock:
             while (result := found()) is None:
                 self._give_up_early(wanted, name)
@@ -118,7 +120,7 @@ class Waits:
     def _story(self, wanted: str, timeout: float) -> str:
         sandbox = self._sandbox
         lines = [f"waited {timeout:g} s for {wanted}; seen instead:"]
-        lines += [f"  extension {one.name!r} is {one.state}" for one in sandbox.api.extensions]
+        lines += [f"  extension {one.name!r} is {_standing(one)}" for one in sandbox.api.extensions]
         lines += [f"  {subscription!r}" for subscription in sandbox.subscriptions]
         lines += [f"  {rejection!r}" for rejection in list(sandbox.strictness.rejections)[-5:]]
         lines += [f"  {_describe(process)}" for process in sandbox.children]
@@ -129,6 +131,11 @@ class Waits:
                 " and was it started?"
             )
         return "\n".join(lines)
+
+
+def _standing(extension: LiveExtension) -> str:
+    gone = extension.waiting and not extension.asking
+    return f"{extension.state}, but it closed the connection of its poll" if gone else str(extension.state)
 
 
 def _describe(process: ExtensionProcess) -> str:

@@ -84,7 +84,7 @@ class Injection:
 
 
 def _json(status: int, value: object, who: str, *effects: Callable[[], None]) -> Answer:
-    return Answer(status, json.dumps(value).encode(), who=who, effects=effects)
+    return Answer(status, json.dumps(value, separators=(",", ":")).encode(), who=who, effects=effects)
 
 
 def loads_or_none(raw: bytes) -> Any:

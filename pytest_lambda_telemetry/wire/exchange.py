@@ -149,7 +149,7 @@ class Exchange(BaseHTTPRequestHandler):
             request = HttpRequest(
                 method=self.command,
                 target=target,
-                headers=Headers(self.headers.items()),
+                headers=Headers((name, value.strip(" \t")) for name, value in self.headers.items()),
                 body=b"",
                 alive=self._alive,
                 expired=self._expired,
@@ -206,7 +206,7 @@ class Exchange(BaseHTTPRequestHandler):
         if not self.request_version.startswith("HTTP/1."):
             raise Malformed(505, f"{self.request_version} is not spoken here; use HTTP/1.1")
         if any(isinstance(defect, _BAD_FIELDS) for defect in self.headers.defects):
-            raise Malformed(400, f"a header line is malformed: {self.headers.defects[0]}")
+            raise Malformed(400, "a header line is malformed: each has the form Name: value, in printable characters")
         folded = [name for name, value in self.headers.items() if "\n" in value or "\r" in value]
         if folded:
             raise Malformed(400, f"header {folded[0]} is folded over several lines, which HTTP/1.1 forbids")

@@ -61,6 +61,11 @@ class LiveExtension:
         return self.by_hand or self.state is ExtensionState.READY
 
     @property
+    def asking(self) -> bool:
+        """As `waiting`, and the client of its poll has not gone away."""
+        return self.by_hand or (self.poll is not None and self.poll.alive())
+
+    @property
     def failed(self) -> bool:
         """It reported an error that ends it, or has left: nobody waits for it any more."""
         return self.state in (ExtensionState.INIT_ERROR, ExtensionState.EXIT_ERROR, ExtensionState.EXITED)

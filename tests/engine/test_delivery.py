@@ -285,6 +285,16 @@ def test_delays_grow_by_the_factor_up_to_the_maximum() -> None:
         assert not delivery.ok
 
 
+def test_a_delay_too_small_to_measure_is_a_microsecond_so_that_time_gets_past_a_dead_listener() -> None:
+    with environment(retry=Retry(initial_ms=1e-9, factor=1)) as fake:
+        fake.subscribe(f"http://sandbox.localdomain:{free_port()}", buffering={"timeoutMs": 25})
+        fake.emit(*lines(1))
+        (delivery,) = fake.advance(ms=25.002)
+        assert [attempt.at - START for attempt in delivery.attempts] == [
+            timedelta(microseconds=us) for us in (25_000, 25_001, 25_002)
+        ]
+
+
 def test_the_snapshot_in_deliveries_is_replaced_at_each_attempt_and_older_ones_stay_as_they_were() -> None:
     with environment() as fake, Listener(lambda number: 500 if number == 1 else 200) as listener:
         fake.subscribe(listener.uri, buffering={"timeoutMs": 25})
@@ -488,6 +498,16 @@ def test_a_later_subscription_gets_the_telemetry_of_init_whole_and_in_full_batch
         assert [arrived[n]["time"] for n in (0, 1499, 1500)] == ["2026-01-02T03:04:05.000Z"] * 2 + [
             "2026-01-02T03:04:05.010Z"
         ]
+
+
+def test_early_events_are_replayed_as_they_were_when_they_were_emitted() -> None:
+    record: dict[str, Any] = {"nested": {"state": "then"}}
+    with environment() as fake, Listener() as listener:
+        fake.emit(events.function(record))
+        record["nested"]["state"] = "now"
+        fake.subscribe(listener.uri)
+        fake.flush()
+        assert records(listener.batches[0]) == [{"nested": {"state": "then"}}]
 
 
 def test_at_most_10000_early_events_are_kept_and_the_rest_is_told_in_one_logs_dropped() -> None:
