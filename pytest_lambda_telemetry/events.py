@@ -19,6 +19,7 @@ from typing import cast
 from .model.errors import MisuseError
 from .model.event import Event, Record
 from .protocol import schema
+from .protocol.encoding import copied
 from .protocol.fields import DERIVED, Derived, build, number, overhead_spans, runtime_spans, time_of
 from .protocol.projection import Captured
 from .protocol.schema import (
@@ -366,11 +367,9 @@ def extension(record: Record = "Hello from the extension", *, time: Time = None)
 
 
 def _log(event_type: str, record: Record, time: Time) -> Event:
-    if not isinstance(record, str):
-        if not isinstance(record, Mapping):
-            raise MisuseError(f"{event_type}({record!r}): a log record is a line or an object; pass a str or a dict")
-        record = dict(record)
-    return Event(event_type, record, time_of(time))
+    if not isinstance(record, (str, Mapping)):
+        raise MisuseError(f"{event_type}({record!r}): a log record is a line or an object; pass a str or a dict")
+    return Event(event_type, copied(record), time_of(time))
 
 
 def from_dict(event: Mapping[str, object]) -> Event:
@@ -388,6 +387,6 @@ def from_dict(event: Mapping[str, object]) -> Event:
         raise MisuseError(f'this {event_type!r} event has no "record": {dict(event)!r}')
     if time is not None and not isinstance(time, str):
         raise MisuseError(f'the "time" of this {event_type!r} event is {time!r}; pass an ISO-8601 str, or leave it out')
-    record = cast(Record, event["record"])  # an unknown type may have any JSON value
+    record = copied(cast(Record, event["record"]))  # an unknown type may have any JSON value
     others = {name: value for name, value in event.items() if name not in ("type", "record", "time")}
     return Captured(event_type, record, time, fields=others) if others else Event(event_type, record, time)

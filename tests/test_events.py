@@ -9,6 +9,7 @@ import pytest
 from pytest_lambda_telemetry import events
 from pytest_lambda_telemetry.model.errors import MisuseError
 from pytest_lambda_telemetry.model.event import Event
+from pytest_lambda_telemetry.protocol.encoding import encode
 from pytest_lambda_telemetry.protocol.projection import resolve
 
 TIME = "2025-01-29T12:00:00.000Z"
@@ -137,6 +138,21 @@ def test_log_records():
     fields["level"] = "changed later"
     assert event == Event("function", {"level": "INFO"})
     assert events.extension(record="a line\n") == Event("extension", "a line\n")
+
+
+@pytest.mark.parametrize("make", [events.function, lambda record: events.from_dict({"type": "x", "record": record})])
+def test_an_event_does_not_follow_what_its_record_was_made_of(make):
+    record = {"user": {"id": 1}}
+    event = make(record)
+    record["user"]["id"] = 2
+    assert event.record == {"user": {"id": 1}}
+
+
+@pytest.mark.parametrize("value", [object(), float("nan"), b"bytes"])
+def test_a_record_that_is_not_json_is_refused_when_it_is_sent(value):
+    event = events.function({"value": value})
+    with pytest.raises(MisuseError, match="the record of this 'function' event cannot be sent as JSON"):
+        encode(resolve(event, TIME))
 
 
 STATUSES = '"success", "error", "failure", "timeout"'

@@ -85,6 +85,16 @@ def test_a_split_batch_is_two_payloads_of_which_neither_is_json(
             json.loads(body)
 
 
+def test_the_journal_tells_of_a_fault_that_the_answer_hides(
+    lambda_telemetry: LambdaTelemetry, listener: Listener
+) -> None:
+    assert first_try(lambda_telemetry, listener, "truncate").ok
+    assert [(entry.what, entry.verdict) for entry in lambda_telemetry.journal][-2:] == [
+        ("fault in a delivery to test-extension", "truncate"),
+        ("[function]", "200"),
+    ]
+
+
 def test_times_counts_attempts_and_faults_come_in_order(lambda_telemetry: LambdaTelemetry, listener: Listener) -> None:
     lambda_telemetry.subscribe(listener.uri, ["function"])
     lambda_telemetry.fail_next_delivery(503, times=2)
@@ -176,9 +186,9 @@ def test_without_more_said_it_is_the_documented_service_error(
     lambda_telemetry.reject_next("subscribe")
     identifier = register()
     answer = subscribe(identifier, subscribe_body(listener.port))
-    assert (answer.status, answer.body) == (
+    assert (answer.status, answer.raw) == (
         500,
-        {"errorType": "InternalServerError", "errorMessage": "Internal Server Error"},
+        b'{"errorType":"InternalServerError","errorMessage":"Internal Server Error"}',
     )
     assert subscribe(identifier, subscribe_body(listener.port)).status == 200
     [rejection] = lambda_telemetry.rejections

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
 
-from ..model.event import Event, Record
-from ..protocol.encoding import encode, from_text, to_text
+from ..model.event import Event
+from ..protocol.encoding import copied, encode
 from ..protocol.projection import resolve
 
 MAX_EVENTS = 10_000
@@ -31,7 +30,7 @@ class EarlyEvents:
                 self.lost_records += 1
                 self.lost_size += size
             else:
-                kept = replace(event, record=_copied(event.record), time=event.time or stamp)
+                kept = replace(event, record=copied(event.record), time=event.time or stamp)
                 self.events.append(kept)
                 self._size += size
         return self.lost_records - lost_before
@@ -40,8 +39,3 @@ class EarlyEvents:
         """Init is over: nobody can subscribe any more."""
         self.open = False
         self.events.clear()
-
-
-def _copied(record: Record) -> Record:
-    """The record as it is now: an object is the test's own, which may change it before the replay."""
-    return record if isinstance(record, str) else cast(Record, from_text(to_text(record)))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring, encode_basestring_ascii
 from math import isinf
+from typing import cast
 
 from ..model.errors import MisuseError
 from ..model.event import Record
@@ -100,6 +101,17 @@ def from_text(text: str) -> object:
     except RecursionError:
         raise ValueError("nested too deep") from None
     return decoded
+
+
+def copied(record: Record) -> Record:
+    """The record as it is now: an object is the test's own, which may change it later.
+
+    One that cannot be sent is returned itself: whoever sends it is told.
+    """
+    try:
+        return record if isinstance(record, str) else cast(Record, from_text(to_text(record)))
+    except (MisuseError, ValueError):
+        return record
 
 
 def cut_record(record: Record, limit: int = MAX_RECORD_BYTES) -> list[Record]:

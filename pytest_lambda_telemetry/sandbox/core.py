@@ -317,7 +317,7 @@ class Sandbox:
     # -- ports of the engine -------------------------------------------------------------------------------------------
 
     def send(self, subscription: Subscription, body: bytes) -> Outcome:
-        return self.faults.send(self.sender, subscription, body)
+        return self.faults.send(self.sender, subscription, body, record=self.record)
 
     def end_call(self) -> None:
         self.sender.end_call()

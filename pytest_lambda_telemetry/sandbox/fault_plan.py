@@ -1,5 +1,6 @@
 """Which deliveries go wrong, because the test said so."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..model.records import Subscription
@@ -26,11 +27,14 @@ class FaultPlan:
         """Let the next `times` deliveries go wrong."""
         self._planned.append(Planned(fault, times, to))
 
-    def send(self, sender: Sender, subscription: Subscription, body: bytes) -> Outcome:
-        """Send a batch, with the fault that is due for it, if any."""
+    def send(
+        self, sender: Sender, subscription: Subscription, body: bytes, *, record: Callable[[str, str, str, str], None]
+    ) -> Outcome:
+        """Send a batch, with the fault that is due for it, if any; the journal says so, as the answer may not."""
         fault = self._next(subscription)
         if fault is None:
             return sender.send(subscription.destination, body, key=id(subscription))
+        record("note", "test", f"fault in a delivery to {subscription.extension_name}", str(fault))
         return send_with_fault(sender, fault, subscription.destination, body, key=id(subscription))
 
     def _next(self, subscription: Subscription) -> Fault | int | None:

@@ -25,6 +25,8 @@ class Invocation:
     "function-timeout" (virtual time reached the function's `timeout_s`) or "extension-timeout" (an extension did not
     ask for its next event within the real `extension_timeout_s`). `ready_before_runtime_done` names the extensions
     that asked for their next event before `platform.runtimeDone`: on Lambda they are frozen before it reaches them.
+    Asking takes real time and the function none: call `wait_until_ready()` in the `invocation()` block to see whether
+    an extension asks too early, or use `overhead_ms=0`, which waits for it.
     """
 
     def __init__(self, sandbox: Sandbox, request_id: str, deadline: datetime) -> None:

@@ -26,7 +26,7 @@ def timeline(entries: Sequence[Line], forgotten: int = 0, now: timedelta | None 
 
     A first line says how many older entries are gone, a last one how far time has moved since the newest.
     """
-    rows = [(_offset(entry.elapsed), entry.who, _plain(entry.what), _plain(entry.verdict)) for entry in entries]
+    rows = [(_offset(entry.elapsed), *map(_plain, (entry.who, entry.what, entry.verdict))) for entry in entries]
     if now is not None and entries and now > entries[-1].elapsed:
         rows.append((_offset(now), "test", "(now)", ""))
     widths = [min(_WIDEST, max((len(row[column]) for row in rows), default=0)) for column in range(3)]

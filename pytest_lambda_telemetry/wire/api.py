@@ -137,7 +137,7 @@ class RuntimeApi:
         with self._sandbox.lock:
             refusal = contract.too_large()
             if request is None or problem.status != refusal.status or self._is_stray(request):
-                self._sandbox.record("request", "?", f"malformed request: {problem.reason}", str(problem.status))
+                self._sandbox.record("request", "?", f"not handled: {problem.reason}", str(problem.status))
                 return
             route = routes.find(request.target)
             who = self._named(request)

@@ -258,17 +258,25 @@ class Server:
             if self._closed:
                 sock.close()
                 return
-            self._connections = [connection for connection in self._connections if connection.thread.is_alive()]
-            if len(self._connections) >= CONNECTION_LIMIT:
-                self._turn_away(sock, f"{CONNECTION_LIMIT} connections are open already; close some")
-                return
-            connection = _Connection(self, sock, self._current, next(self._numbers))
-            try:
-                connection.thread.start()
-            except RuntimeError as error:  # the system has no thread left
-                self._turn_away(sock, str(error))
-                return
-            self._connections.append(connection)
+            attachment = self._current
+            why_not = self._begin(sock, attachment)
+            if why_not is not None:
+                self._turn_away(sock, why_not)
+        if why_not is not None and attachment.on_malformed:
+            attachment.on_malformed(Malformed(503, why_not))
+
+    def _begin(self, sock: DeadlineSocket, attachment: _Attachment) -> str | None:
+        """Give a connection its thread; or the reason why it cannot be served."""
+        self._connections = [connection for connection in self._connections if connection.thread.is_alive()]
+        if len(self._connections) >= CONNECTION_LIMIT:
+            return f"{CONNECTION_LIMIT} connections are open already; close some"
+        connection = _Connection(self, sock, attachment, next(self._numbers))
+        try:
+            connection.thread.start()
+        except RuntimeError as error:  # the system has no thread left
+            return str(error)
+        self._connections.append(connection)
+        return None
 
     def _turn_away(self, sock: DeadlineSocket, message: str) -> None:
         """Answer 503 without a thread. The socket stays open a while: closing over an unread request would reset it."""

@@ -1,10 +1,12 @@
 """Bounded waits: what ends them, and what they say they have seen."""
 
+import math
 import threading
+from typing import Any
 
 import pytest
 
-from pytest_lambda_telemetry import LambdaTelemetry, ProtocolViolation, WaitTimeout
+from pytest_lambda_telemetry import LambdaTelemetry, MisuseError, ProtocolViolation, WaitTimeout
 from tests.helpers import EXTENSION, IDENTIFIER, call, register, running, subscribe, subscribe_body
 
 
@@ -133,3 +135,39 @@ def test_an_expected_refusal_that_does_not_come_says_what_did(lambda_telemetry: 
 def test_an_error_inside_the_block_is_the_error(lambda_telemetry: LambdaTelemetry) -> None:
     with pytest.raises(KeyError), lambda_telemetry.expect_rejection(timeout=600):
         raise KeyError
+
+
+@pytest.mark.parametrize("timeout", [math.inf, 1e300, 10**12])
+def test_a_wait_may_be_as_long_as_one_likes(lambda_telemetry: LambdaTelemetry, timeout: float) -> None:
+    late = threading.Timer(0, register)
+    late.start()
+    assert lambda_telemetry.wait_for_extension(timeout=timeout).name == "ext"
+    late.join()
+
+
+@pytest.mark.parametrize("timeout", [None, "5", math.nan, True])
+def test_a_time_out_that_is_no_number_is_told(lambda_telemetry: LambdaTelemetry, timeout: Any) -> None:
+    told = "timeout=.* is not valid: it must be a number of seconds"
+    with pytest.raises(MisuseError, match=told):
+        lambda_telemetry.wait_until_ready(timeout=timeout)
+    with pytest.raises(MisuseError, match=told):
+        lambda_telemetry.wait_until(lambda: True, timeout=timeout)
+    with pytest.raises(MisuseError, match=told), lambda_telemetry.expect_rejection(timeout=timeout):
+        pass
+
+
+@pytest.mark.parametrize("match", ["(", 5])
+def test_a_match_that_is_no_pattern_is_told(lambda_telemetry: LambdaTelemetry, match: Any) -> None:
+    with (
+        pytest.raises(MisuseError, match="is not a regular expression"),
+        lambda_telemetry.expect_rejection(match),
+    ):
+        pass
+
+
+def test_what_cannot_be_registered_or_subscribed_by_hand_is_told(lambda_telemetry: LambdaTelemetry) -> None:
+    anything: Any = 5
+    with pytest.raises(MisuseError, match="name=5 is not valid"):
+        lambda_telemetry.register(anything)
+    with pytest.raises(MisuseError, match="buffering should be an object"):
+        lambda_telemetry.subscribe("http://127.0.0.1:8080", buffering=anything)

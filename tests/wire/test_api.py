@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from pytest_lambda_telemetry import LambdaTelemetry, Settings
+from pytest_lambda_telemetry import LambdaTelemetry, Settings, WaitTimeout
 from tests.helpers import (
     EXTENSION,
     IDENTIFIER,
@@ -100,6 +100,12 @@ def test_a_bad_registration_is_refused(
 ) -> None:
     assert error(attempt()) == (403, expected)
     assert lambda_telemetry.rejections == ()
+
+
+def test_a_name_cannot_command_the_terminal_that_shows_the_timeline(lambda_telemetry: LambdaTelemetry) -> None:
+    register("a\x1b[31mb")
+    assert "a\\x1b[31mb" in lambda_telemetry.timeline()
+    assert "\x1b" not in lambda_telemetry.timeline()
 
 
 @lenient
@@ -331,7 +337,9 @@ def test_in_local_testing_any_subscription_is_answered_202(
 ) -> None:
     answer = call("PUT", path, None, {IDENTIFIER: register()}, raw=b"whatever")
     assert error(answer) == (202, f"{prefix}.NotSupported")
-    assert answer.body["errorMessage"] == f"{prefix} API is not supported"
+    assert answer.raw == (
+        f'{{"errorType":"{prefix}.NotSupported","errorMessage":"{prefix} API is not supported"}}'.encode()
+    )
     assert lambda_telemetry.subscriptions == lambda_telemetry.rejections == ()
 
 
@@ -383,6 +391,16 @@ def test_a_client_that_gave_its_poll_up_may_poll_again(lambda_telemetry: LambdaT
     assert answers[0].body["eventType"] == "SHUTDOWN"
 
 
+def test_an_extension_whose_client_has_gone_is_not_ready(lambda_telemetry: LambdaTelemetry) -> None:
+    identifier = register()
+    port = int(lambda_telemetry.runtime_api.partition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.sendall(f"GET {EXTENSION}/event/next HTTP/1.1\r\nHost: x\r\n{IDENTIFIER}: {identifier}\r\n\r\n".encode())
+        lambda_telemetry.wait_until_ready()
+    with pytest.raises(WaitTimeout, match="'ext' is Ready, but it closed the connection of its poll"):
+        lambda_telemetry.wait_until_ready(timeout=0.01)
+
+
 def test_a_poll_is_recorded_once_it_is_answered(lambda_telemetry: LambdaTelemetry) -> None:
     identifier = register()
     with running(lambda: poll(identifier)):
@@ -424,7 +442,7 @@ def test_many_extensions_wait_at_once(lambda_telemetry: LambdaTelemetry) -> None
 def test_a_reported_error_is_accepted_and_ends_the_extension(lambda_telemetry: LambdaTelemetry, kind: str) -> None:
     identifier = register()
     answer = report(kind, identifier)
-    assert (answer.status, answer.body) == (202, {"status": "OK"})
+    assert (answer.status, answer.raw) == (202, b'{"status":"OK"}')
     (extension,) = lambda_telemetry.extensions
     assert extension.errors == ("Extension.Broken",)
     for refused in (

@@ -280,6 +280,13 @@ def test_a_body_without_end_is_refused_too(server: Server, app: App) -> None:
     assert answer.startswith(b"HTTP/1.1 413")
 
 
+def test_blanks_around_the_value_of_a_header_are_not_part_of_it(server: Server, app: App) -> None:
+    with dial(server) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nName: \t ext a \t\r\nConnection: close\r\n\r\n")
+        sock.makefile("rb").read()
+    assert app.requests[0].headers["name"] == "ext a"
+
+
 # -- what is no request ------------------------------------------------------------------------------------------------
 
 MALFORMED = {
@@ -504,6 +511,7 @@ def test_too_many_connections_are_turned_away(server: Server, app: App, monkeypa
             assert json.loads(body)["errorType"] == "ServiceUnavailable"
         assert server.open_connections == 3
         assert len(ours()) == 4
+    assert eventually(lambda: app.malformed[99:] == [("3 connections are open already; close some", 503)])
     assert eventually(lambda: server.open_connections == 0)
     assert request(server)[0] == 200
 
