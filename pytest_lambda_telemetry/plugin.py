@@ -240,7 +240,12 @@ def _whole_number(config: pytest.Config, name: str, least: int, most: int | None
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     item.config.stash[_SESSION].outcome_is_known = False
-    return (yield)
+    result = yield
+    if "lambda_telemetry" not in getattr(item, "fixturenames", ()) and item.get_closest_marker("lambda_telemetry"):
+        from .settings import Settings
+
+        _marked(item, Settings())  # nobody else reads the mark of a test without our fixture
+    return result
 
 
 @pytest.hookimpl(wrapper=True)

@@ -88,6 +88,18 @@ def test_it_ends_at_shutdown_of_its_own_accord(lambda_telemetry: LambdaTelemetry
     lambda_telemetry.check()
 
 
+def test_what_it_writes_on_its_way_out_reaches_those_who_still_listen(
+    lambda_telemetry: LambdaTelemetry, tmp_path: Path, listener: Listener
+) -> None:
+    lambda_telemetry.subscribe(listener.uri, types=["extension"])
+    lambda_telemetry.run_extension(
+        program(tmp_path, "me = register('ext.py')\nuntil_shutdown(me, lambda event: say(event['eventType']))")
+    )
+    lambda_telemetry.wait_until_ready("ext.py")
+    lambda_telemetry.shutdown()
+    assert [event["record"] for batch in listener.batches for event in batch] == ["SHUTDOWN"]
+
+
 @pytest.mark.skipif(not (shutil.which("sh") and shutil.which("curl")), reason="needs sh and curl")
 def test_a_shell_script_with_curl_is_an_extension(
     lambda_telemetry: LambdaTelemetry, tmp_path: Path, listener: Listener

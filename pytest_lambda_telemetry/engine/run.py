@@ -145,7 +145,8 @@ class Engine(Ownership):
 
         `deliver` sends every batch that is full, and what is due.
         """
-        self._spread(events, deliver=deliver, source=source)
+        if events:
+            self._spread(events, deliver=deliver, source=source)
         if deliver:
             self._ports.drain()
             self._pass(0, self.clock.pass_by)

@@ -84,6 +84,7 @@ class ExtensionProcess:
     @property
     def output(self) -> str:
         """What it has written to stdout and stderr so far; of a long output the last MiB, with a mark."""
+        self._read()  # the thread that reads may be late
         with self._lock:
             return self._output.text
 

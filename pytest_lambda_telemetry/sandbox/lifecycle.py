@@ -325,6 +325,11 @@ class Lifecycle:
             lambda process: self._may_end_by_itself(process, all_polls=all_polls),
         )
         sandbox.drain()
+        if deliver:  # what children wrote on their way out still reaches those who are left
+            left = [
+                one for one in sandbox.engine.channels if sandbox.children.of(one.subscription.extension_name) is None
+            ]
+            sandbox.engine.flush(left)
 
     def _send_shutdown(self, extension: LiveExtension, reason: str, limit_ms: int, *, all_polls: bool) -> None:
         sandbox = self._sandbox

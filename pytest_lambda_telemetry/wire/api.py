@@ -119,7 +119,7 @@ class RuntimeApi:
             if self._is_stray(request):
                 extension_id = request.headers.get("Lambda-Extension-Identifier", "")
                 line = f"{request.method} {request.target}"
-                self._sandbox.record("stray", extension_id or "?", line, "belongs to an earlier test: 403")
+                self._sandbox.record("stray", extension_id or "?", line, "stray, belongs to an earlier test: 403")
                 refusal = unknown_identifier(extension_id)
                 return HttpResponse(status=refusal.status, body=refusal.body, close=request.expired())
             answer = self._answer(request)

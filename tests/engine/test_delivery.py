@@ -129,6 +129,12 @@ def test_the_timeout_runs_from_the_first_event_of_a_batch() -> None:
         assert [records(one.events) for one in (first, second)] == [["line 1", "line 2"], ["line 3"]]
 
 
+def test_no_event_leaves_no_line_in_the_journal() -> None:
+    with environment() as fake:
+        assert fake.emit() == ()
+        assert fake.journal == ()
+
+
 def test_a_filtered_event_opens_no_batch() -> None:
     with environment() as fake, Listener() as listener:
         fake.subscribe(listener.uri, ["platform"], buffering={"timeoutMs": 100})

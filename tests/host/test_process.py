@@ -162,6 +162,14 @@ def test_pumping_reads_what_is_there_without_waiting(start: Start, tmp_path: Pat
     assert child.take_lines() == ([], 0, 0)
 
 
+def test_its_output_has_what_it_wrote_before_it_was_heard_from(start: Start, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    child = start("sh", "-c", 'echo before; echo done > "$1"; exec sleep 600', "sh", fifo)
+    assert fifo.read_text() == "done\n"
+    assert child.output == "before\n"
+
+
 def test_a_flood_is_counted_and_never_blocks_the_child(start: Start) -> None:
     size = 64 * 1024 * 1024
     child = start("sh", "-c", f"yes | head -c {size}; echo end >&2")

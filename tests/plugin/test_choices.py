@@ -32,6 +32,15 @@ def test_a_bad_mark_fails_that_test_with_one_line(run: Run, arguments: str, told
     assert result.outlines[place + 2].startswith("====")
 
 
+def test_a_bad_mark_fails_a_test_without_our_fixtures_too(run: Run) -> None:
+    result = run(
+        "@pytest.mark.lambda_telemetry(nope=1)\ndef test_a(): pass\n"
+        "@pytest.mark.lambda_telemetry(strict=False)\ndef test_b(): pass"
+    )
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["@pytest.mark.lambda_telemetry: there is no setting 'nope'; valid settings: *"])
+
+
 def test_a_mark_takes_no_positions(run: Run) -> None:
     result = run("@pytest.mark.lambda_telemetry('observed')\ndef test_a(lambda_telemetry): pass\n")
     result.assert_outcomes(errors=1)
