@@ -767,3 +767,23 @@ def test_a_cancelled_call_on_trio_has_ended() -> None:
 
     with Listener(answer) as listener:
         trio.run(main)
+
+
+def test_time_is_not_lent_to_another_threads_loop_while_its_owner_moves_it(lambda_telemetry: LambdaTelemetry) -> None:
+    refused: list[str] = []
+
+    async def move() -> None:
+        with pytest.raises(MisuseError) as caught:
+            await AsyncLambdaTelemetry._around(lambda_telemetry).advance(ms=1)
+        refused.append(str(caught.value))
+
+    def answer(_number: int) -> int:
+        asyncio.run(move())
+        return 200
+
+    with Listener(answer) as listener:
+        lambda_telemetry.subscribe(listener.uri)
+        lambda_telemetry.emit(events.function("a"))
+        (delivery,) = lambda_telemetry.advance(seconds=1)
+    assert delivery.ok
+    assert "while another awaited call still moves time" in refused[0]

@@ -12,6 +12,9 @@ class Interrupted(Exception):
     """The call was cut short between two steps; what it did so far stands."""
 
 
+_LOOK_AGAIN_S = 0.01  # the end of an ordinary call notifies nobody: it would cost every call
+
+
 class Ownership:
     """One environment's time as something that threads hold. `lock` is the environment's, `end_call` ends each hold."""
 
@@ -45,7 +48,7 @@ class Ownership:
     def lend(self) -> int | None:
         """Take time from its owner, for the thread that will `borrow` it; None where another call has it already."""
         with self._lock:
-            if self.lent:
+            if self.lent or (self.owner is not None and self._driver == self.owner):
                 return None
             self.lent = True
             lender, self.owner = self.owner, None
@@ -55,7 +58,7 @@ class Ownership:
         """`lend`, once no other call has time any more."""
         with self._lock:
             while (lender := self.lend()) is None:
-                self._lock.wait()
+                self._lock.wait(_LOOK_AGAIN_S)
             return lender
 
     def borrow(self) -> None:

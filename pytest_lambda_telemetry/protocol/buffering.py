@@ -2,9 +2,11 @@
 
 Theory of operation. Events join the *open* batch. It closes when it holds `max_items` events or `max_bytes` bytes of
 serialized events, or `timeout_ms` after its first event. Closed batches wait in order behind the *head*, the one batch
-that is being sent or waits to be sent again; so order is kept whatever fails. While a head is there, one more batch may
-fill up behind it; beyond that, events are lost and counted, and one `platform.logsDropped` takes their place
-(Telemetry API reference and guide; AWS publishes no bound, this one is ours).
+that is being sent or waits to be sent again; so order is kept whatever fails. While the head waits to be retried, one
+more batch may fill up behind it; beyond that, events are lost and counted, and one `platform.logsDropped` takes their
+place (Telemetry API reference and guide; AWS publishes no bound, this one is ours). Where nothing has failed and nobody
+delivers (the environment is frozen, another thread emits), two batches may wait, or 10,000 events or 4 MiB if that is
+more.
 
 Times are microseconds of the environment's elapsed time, given by the caller: there is no clock in here.
 """
@@ -16,6 +18,9 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from ..model.records import Buffering
+
+WAITING_EVENTS = 10_000
+WAITING_BYTES = 4 * 1_048_576
 
 
 @dataclass(slots=True)
@@ -74,6 +79,7 @@ class Buffer:
         self._limits = limits
         self._timeout_us = limits.timeout_ms * 1000
         self._head: Batch | None = None
+        self._head_has_failed = False
         self._closed: deque[Batch] = deque()
         self._open: Batch | None = None
         self._unannounced = Loss()
@@ -116,8 +122,11 @@ class Buffer:
     def _has_room(self) -> bool:
         if self._open is not None:
             return True
-        waiting = sum(1 for batch in self._closed if not batch.replay)
-        return waiting < (1 if self._head else 2)
+        waiting = [batch for batch in self._closed if not batch.replay]
+        if self._head_has_failed:
+            return not waiting
+        fits = sum(len(batch.parts) for batch in waiting) < WAITING_EVENTS
+        return len(waiting) < 2 or (fits and sum(batch.size for batch in waiting) < WAITING_BYTES)
 
     def fill(
         self,
@@ -217,7 +226,7 @@ class Buffer:
         """The head has arrived."""
         assert self._head is not None, "succeeded() without a batch in flight"
         self.settled += len(self._head.parts)
-        self._head = None
+        self._head, self._head_has_failed = None, False
         self._announcement_was_lost = False
 
     def failed(self, retry_us: int | None, reason: str) -> None:
@@ -229,9 +238,9 @@ class Buffer:
         batch = self._head
         assert batch is not None, "failed() without a batch in flight"
         if retry_us is not None:
-            batch.due_us = retry_us
+            batch.due_us, self._head_has_failed = retry_us, True
             return
-        self._head = None
+        self._head, self._head_has_failed = None, False
         self.settled += len(batch.parts)
         records, size = len(batch.parts), batch.size
         if batch.announced:

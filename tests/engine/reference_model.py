@@ -66,9 +66,12 @@ class Subscriber:
 
     @property
     def has_room(self) -> bool:
-        """One more batch may wait behind the one that is being delivered."""
-        waiting = len([batch for batch in self.full if not batch.replayed]) + (self.failed is not None)
-        return self.open is not None or waiting < 2
+        """One more batch may wait behind one that failed; otherwise two, or 10,000 events or 4 MiB if that is more."""
+        waiting = [batch for batch in self.full if not batch.replayed]
+        if self.open is not None or not waiting:
+            return True
+        few = sum(len(batch.events) for batch in waiting) < 10_000 and sum(batch.bytes for batch in waiting) < 4 << 20
+        return self.failed is None and (len(waiting) < 2 or few)
 
 
 class Model:

@@ -172,11 +172,37 @@ def test_a_replay_is_never_lost_and_takes_nobodys_room() -> None:
     assert buffer.empty
 
 
-def test_while_nothing_is_sent_two_batches_may_wait() -> None:
+def test_while_nothing_is_sent_ten_thousand_events_may_wait() -> None:
     buffer = Buffer(LIMITS)
-    fill(buffer, [LINE] * 2_001)
+    fill(buffer, [LINE] * 10_001)
+    assert buffer.lost_records == 1
+    assert buffer.batch_count == 10
+
+
+def test_or_four_mib_while_nothing_is_sent() -> None:
+    buffer = Buffer(LIMITS)
+    fill(buffer, [b"x" * 262_144] * 20)
+    assert buffer.lost_records == 4
+    assert buffer.batch_count == 16
+
+
+def test_two_batches_may_wait_however_large() -> None:
+    buffer = Buffer(Buffering(max_items=10_000, max_bytes=1_048_576))
+    fill(buffer, [b"x" * 3_000_000] * 3)
     assert buffer.lost_records == 1
     assert buffer.batch_count == 2
+
+
+def test_one_batch_may_wait_behind_one_that_failed() -> None:
+    buffer = Buffer(LIMITS)
+    fill(buffer, [LINE] * 1_000)
+    buffer.begin()
+    buffer.failed(100_000, "refused")
+    fill(buffer, [LINE] * 1_001)
+    assert buffer.lost_records == 1
+    buffer.begin()
+    buffer.succeeded()
+    assert buffer.batch_count == 1
 
 
 def test_a_million_lost_events_take_no_room() -> None:
@@ -184,9 +210,9 @@ def test_a_million_lost_events_take_no_room() -> None:
     parts = [LINE] * 10_000
     for _ in range(100):
         fill(buffer, parts)
-    assert buffer.batch_count == 2
-    assert buffer.lost_records == 1_000_000 - 2_000
-    assert buffer.accepted == 2_000
+    assert buffer.batch_count == 10
+    assert buffer.lost_records == 1_000_000 - 10_000
+    assert buffer.accepted == 10_000
 
 
 def test_a_batch_that_failed_goes_first_and_keeps_its_events() -> None:
