@@ -121,9 +121,9 @@ def lambda_telemetry_settings() -> Settings:
     Returns Lambda's defaults. The mark `@pytest.mark.lambda_telemetry(...)` changes single fields of it for one test,
     class or module.
     """
-    from .settings import Settings
+    from .settings import DEFAULTS
 
-    return Settings()
+    return DEFAULTS
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ class Settings:
                 close = difflib.get_close_matches(name, valid, n=1)
                 hint = f"did you mean {close[0]!r}? " if close else ""
                 raise MisuseError(f"there is no setting {name!r}; {hint}valid settings: {', '.join(valid)}")
-        return replace(self, **options)
+        return replace(self, **options) if options else self
 
     @property
     def profile(self) -> Profile:
@@ -183,3 +183,6 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "extension_timeout_s": _SECONDS,
     "shutdown_timeout_s": _SECONDS,
 }
+
+DEFAULTS = Settings()
+"""Lambda's defaults: frozen, so that one instance serves every test that chooses nothing."""

@@ -4,6 +4,7 @@ Its documented option `should_mock` decides request by request. We answer it for
 class that stands in front of the attribute: that also covers an `httpx_mock` fixture that was set up before us.
 """
 
+import functools
 import inspect
 import sys
 from collections.abc import Callable
@@ -15,10 +16,15 @@ MODULE = "pytest_httpx._options"
 _replaced = Replacements()
 
 
+@functools.cache
+def _has_should_mock(options: type) -> bool:
+    return "should_mock" in inspect.signature(options).parameters
+
+
 def install(is_ours: Callable[[str, int], bool]) -> str | None:
     """Let requests to our hosts and ports pass; a sentence for the journal where this release cannot be told to."""
     options = getattr(sys.modules.get(MODULE), "_HTTPXMockOptions", None)
-    if options is None or "should_mock" not in inspect.signature(options).parameters:
+    if options is None or not _has_should_mock(options):
         return (
             "This release of pytest-httpx has no should_mock option to hook, so it may intercept the extension's calls "
             "to Lambda's API: install pytest-httpx 0.34 or later."
