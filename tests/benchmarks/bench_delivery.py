@@ -2,17 +2,19 @@
 
 Prints, as medians of three: 100-byte lines a second in one `emit(*batch)` (and one `emit` a line) with `maxBytes` of
 1 MiB and `maxItems` of 10,000; virtual seconds per real second for telemetry of one invocation-like second with five
-lines, `timeoutMs` 1000; the cost of an `advance` with nothing due. The sink is another process.
+lines, `timeoutMs` 1000, also with the process frozen; the cost of an `advance` with nothing due. The sink is another
+process.
 """
 
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from pytest_lambda_telemetry import LambdaTelemetry, Settings, events
+from pytest_lambda_telemetry.model.real import Real
 
 SINK = """
 import socket
@@ -34,14 +36,14 @@ IDLE = 20_000
 
 
 def rate(amount: int, work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+    begun = Real.monotonic()
     work()
-    return amount / (time.perf_counter() - begun)
+    return amount / (Real.monotonic() - begun)
 
 
 @contextmanager
-def environment(port: int) -> Iterator[LambdaTelemetry]:
-    with LambdaTelemetry(Settings(clock="virtual")) as made:
+def environment(port: int, clock: Literal["virtual", "freezegun"] = "virtual") -> Iterator[LambdaTelemetry]:
+    with LambdaTelemetry(Settings(clock=clock)) as made:
         large = {"maxBytes": 1_048_576, "maxItems": 10_000, "timeoutMs": 1000}
         made.subscribe(f"http://sandbox.localdomain:{port}/", ["function"], buffering=large)
         made.end_init()
@@ -62,16 +64,20 @@ def one_emit_a_line(port: int) -> float:
         return rate(len(batch), lambda: [fake.emit(line) for line in batch])
 
 
-def virtual_seconds(port: int) -> float:
+def virtual_seconds(port: int, clock: Literal["virtual", "freezegun"] = "virtual") -> float:
     def an_hour() -> None:
         for _ in range(SECONDS):
             fake.emit(*[events.function("x" * 100) for _ in range(5)])
             fake.advance(seconds=1)
 
-    with environment(port) as fake:
+    with environment(port, clock) as fake:
         figure = rate(SECONDS, an_hour)
         assert len(fake.deliveries) == SECONDS
         return figure
+
+
+def virtual_seconds_frozen(port: int) -> float:
+    return virtual_seconds(port, "freezegun")
 
 
 def idle_advances(port: int) -> float:
@@ -94,6 +100,7 @@ def measure_all(port: int) -> None:
         ("lines a second, one emit(*batch)", lines_in_one_emit, lambda figure: f"{figure:,.0f}"),
         ("lines a second, one emit a line", one_emit_a_line, lambda figure: f"{figure:,.0f}"),
         ("virtual seconds per real second", virtual_seconds, lambda figure: f"{figure:,.0f}"),
+        ("the same under freezegun", virtual_seconds_frozen, lambda figure: f"{figure:,.0f}"),
         ("advance with nothing due, µs", idle_advances, lambda figure: f"{1_000_000 / figure:.1f}"),
     ):
         print(f"{name:>36}: {show(statistics.median(measure(port) for _ in range(3)))}")
