@@ -264,7 +264,7 @@ class AsyncLambdaTelemetry(Recorded):
         """As LambdaTelemetry.close."""
         self._sync.close()
 
-    # -- captures, faults, processes -----------------------------------------------------------------------------------
+    # -- faults, processes ---------------------------------------------------------------------------------------------
 
     def fail_next_delivery(self, fault: str | int, times: int = 1, to: Target | None = None) -> None:
         """As LambdaTelemetry.fail_next_delivery."""
@@ -287,7 +287,7 @@ class AsyncLambdaTelemetry(Recorded):
         """As LambdaTelemetry.run_extension."""
         return self._sync.run_extension(argv, name=name, env=env, cwd=cwd)
 
-    # -- strictness and assertions -------------------------------------------------------------------------------------
+    # -- strictness ----------------------------------------------------------------------------------------------------
 
     def expect_rejection(
         self, match: str | None = None, timeout: float = 5.0

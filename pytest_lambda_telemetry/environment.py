@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
-from typing import Any, Self
+from typing import Self
 
+from .engine.channel import Sent
 from .engine.journal import DEFAULT_LIMIT
 from .engine.loan import Errand
 from .host.process import ExtensionProcess
@@ -174,7 +175,10 @@ class LambdaTelemetry(Recorded):
             return self._sandbox.engine.push(channel, checked).snapshot
 
     def advance(self, delta: timedelta | None = None, *, seconds: float = 0, ms: float = 0) -> tuple[Delivery, ...]:
-        """Move time forward, stopping at each due moment to deliver, in order; returns what was delivered or tried."""
+        """Move time forward, stopping at each due moment to deliver, in order; returns what was delivered or tried.
+
+        Raises MisuseError for a number without a unit, and for going backwards.
+        """
         delta_us = arguments.duration_us(delta, seconds=seconds, ms=ms)
         with self._driving("advance()") as attempted:
             self._sandbox.engine.advance(delta_us)
@@ -304,13 +308,13 @@ class LambdaTelemetry(Recorded):
         self._require_open()
         self._lifecycle.thaw()
 
-    # -- faults, processes -----------------------------------------------------------------------------------
+    # -- faults, processes ---------------------------------------------------------------------------------------------
 
     def fail_next_delivery(self, fault: str | int, times: int = 1, to: Target | None = None) -> None:
         """Let the next `times` deliveries go wrong.
 
         `fault` is "refuse", "reset", "timeout", "truncate", "duplicate", "split", or a status code that the sender
-        pretends to have got.
+        pretends to have got. Raises MisuseError for any other.
         """
         self._require_open()
         hand.fail_next_delivery(self._sandbox, fault, times, to)
@@ -320,7 +324,8 @@ class LambdaTelemetry(Recorded):
     ) -> None:
         """Answer the next "register", "next", "subscribe", "init_error" or "exit_error" with an error.
 
-        An injected refusal is never a violation.
+        `error_type` and `message` default to some that go with the status. An injected refusal is never a violation.
+        Raises MisuseError for another route, or a status that is no error.
         """
         self._require_open()
         hand.reject_next(self._sandbox, route, status, error_type, message, times)
@@ -335,12 +340,13 @@ class LambdaTelemetry(Recorded):
     ) -> ExtensionProcess:
         """Start an extension as a child process, as Lambda would; its output lines become `extension` events.
 
-        `name` defaults to the program's (or script's) file name, as on Lambda; `env` is added to `self.env`.
+        `name` defaults to the program's (or script's) file name, as on Lambda; `env` is added to `self.env`. Raises
+        MisuseError when it cannot be started, or no file gives it a name.
         """
         self._require_open()
         return hand.run_extension(self._sandbox, argv, name, env, cwd)
 
-    # -- strictness -------------------------------------------------------------------------------------
+    # -- strictness ----------------------------------------------------------------------------------------------------
 
     def expect_rejection(
         self, match: str | None = None, timeout: float = 5.0
@@ -384,7 +390,7 @@ class LambdaTelemetry(Recorded):
             )
 
     @contextmanager
-    def _driving(self, what: str) -> Iterator[dict[Any, None]]:
+    def _driving(self, what: str) -> Iterator[dict[Sent, None]]:
         self._forbid_blocking(what)
         with self._sandbox.engine.driving(what) as attempted:
             self._sandbox.engine.catch_up()
@@ -400,5 +406,5 @@ class LambdaTelemetry(Recorded):
         return f"<LambdaTelemetry {self._sandbox.state} seed={self._sandbox.seed!r}>"
 
 
-def _snapshots(attempted: Iterable[Any]) -> tuple[Delivery, ...]:
+def _snapshots(attempted: Iterable[Sent]) -> tuple[Delivery, ...]:
     return tuple(sent.snapshot for sent in attempted)

@@ -19,6 +19,7 @@ from typing import cast
 from .model.errors import MisuseError
 from .model.event import Event, Record
 from .protocol import schema
+from .protocol.contract import SLOW_CONSUMER
 from .protocol.encoding import copied
 from .protocol.fields import DERIVED, Derived, build, number, overhead_spans, runtime_spans, time_of
 from .protocol.projection import Captured
@@ -52,7 +53,7 @@ __all__ = [
 
 _REQUEST_ID = schema.request_id()
 _FUNCTION = "test-function"
-_ARN = f"arn:aws:lambda:us-east-1:123456789012:function:{_FUNCTION}"
+_ARN = schema.function_arn(_FUNCTION)
 _RUNTIME = "python:3.13.v64"
 _RUNTIME_ARN = f"arn:aws:lambda:us-east-1::runtime:{'0123456789abcdef' * 4}"
 _INSTANCE = "d2b6f0c4-8a51-5e0f-9f43-6f0f5f1c7a10"
@@ -61,7 +62,6 @@ _RESTORE_MS = 80.0
 _RUN_MS = 100.0
 _OVERHEAD_MS = 1.5
 _ERROR_TYPES: Mapping[str, str] = {"error": "Function.Unknown", "failure": "Sandbox.Failure"}
-_SLOW = "Some logs were dropped because the downstream consumer is slower than the logs production rate"
 
 Time = str | datetime | None
 
@@ -348,7 +348,7 @@ def platform_telemetry_subscription(
 
 
 def platform_logs_dropped(
-    *, reason: str = _SLOW, dropped_records: int = 20, dropped_bytes: int = 2048, time: Time = None
+    *, reason: str = SLOW_CONSUMER, dropped_records: int = 20, dropped_bytes: int = 2048, time: Time = None
 ) -> Event:
     """`platform.logsDropped`: events that could not be delivered were given up."""
     return build(

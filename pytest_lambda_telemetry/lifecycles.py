@@ -14,14 +14,13 @@ from .model.errors import MisuseError
 from .model.event import Event, Record
 from .protocol import schema
 from .protocol.fields import DERIVED, listed, number, overhead_spans, response_spans, whole
-from .protocol.schema import InitializationType, Phase, Status, TelemetryType
+from .protocol.schema import InitializationType, Phase, Status
 from .protocol.steps import Action, EndInit, Flush, Freeze, Invoke, Shutdown
 
 Log = Record | Event
 """A log of a ready-made script: a line or object of the function's, or an event, such as `events.extension(…)`."""
 
 Timed = tuple[float, Action]
-_ALL: tuple[TelemetryType, ...] = ("platform", "function", "extension")
 _MANAGED = "lambda-managed-instances"
 
 
@@ -93,7 +92,7 @@ class _Invocation:
         started = events.platform_start(
             request_id=self.request_id,
             version=self.function_version,
-            function_arn=f"arn:aws:lambda:us-east-1:123456789012:function:{self.function_name}",
+            function_arn=schema.function_arn(self.function_name),
             tenant_id=self.tenant_id,
             tracing=self._tracing(),
         )

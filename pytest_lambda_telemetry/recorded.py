@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from . import assertions
 from .engine.journal import Entry
@@ -12,6 +12,8 @@ from .model.records import Delivery, Extension, Rejection, Request, Subscription
 from .sandbox import arguments, captures
 from .sandbox.core import Sandbox
 from .views.text import timeline
+
+T = TypeVar("T")
 
 Target = str | Extension | Subscription
 """Whom a call concerns: an extension's name, an Extension or a Subscription."""
@@ -90,7 +92,7 @@ class Recorded:
     # -- about what was recorded ---------------------------------------------------------------------------------------
 
     def save_ndjson(self, path: str | os.PathLike[str]) -> None:
-        """Write what was delivered, one event a line, for `Script.from_ndjson`."""
+        """Write what was delivered, one event a line, for `Script.from_ndjson`. Raises OSError."""
         captures.save(path, self.deliveries)
 
     def assert_subscribed(self, name: str | None = None, **expected: Any) -> Subscription:  # any field's value
@@ -102,11 +104,14 @@ class Recorded:
         return assertions.subscribed(self.subscriptions, self.rejections, name, expected)
 
     def assert_delivered(self, types: Sequence[str], to: Target | None = None) -> Delivery:
-        """The acknowledged delivery that carried exactly these event types in this order."""
+        """The acknowledged delivery that carried exactly these event types in this order.
+
+        Raises AssertionError that shows the nearest miss.
+        """
         return assertions.delivered(arguments.deliveries_to(self.deliveries, to), types)
 
     def assert_nothing_delivered(self, to: Target | None = None) -> None:
-        """No batch was acknowledged so far."""
+        """No batch was acknowledged so far. Raises AssertionError that lists those that were."""
         assertions.nothing_delivered(arguments.deliveries_to(self.deliveries, to))
 
     def _require_started(self) -> None:
@@ -115,6 +120,6 @@ class Recorded:
                 "this environment is not started: use it as `with LambdaTelemetry() as lambda_telemetry:`"
             )
 
-    def _snapshot(self, values: Iterable[Any]) -> tuple[Any, ...]:
+    def _snapshot(self, values: Iterable[T]) -> tuple[T, ...]:
         with self._sandbox.lock:
             return tuple(values)

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from .model.errors import MisuseError
 from .protocol.contract import Profile
+from .protocol.schema import InitializationType
 
 Fidelity = Literal["documented", "observed"]
 LogFormat = Literal["Text", "JSON"]
 ClockName = Literal["auto", "virtual", "system", "freezegun", "time-machine"]
-InitializationType = Literal["on-demand", "provisioned-concurrency", "snap-start", "lambda-managed-instances"]
 
 
 def _require(holds: bool, name: str, value: object, wanted: str) -> None:

@@ -10,6 +10,7 @@ from ..protocol.buffering import Batch, Buffer
 from ..protocol.encoding import cut_record, encode, encode_lines, http_body, tcp_body
 from ..protocol.logs_api import to_logs_events
 from ..protocol.projection import View, category, project, resolve
+from ..protocol.schema import LOG_TYPES, V2022_07
 
 LOOP_LENGTH = 3
 """So many batches in a row that hold only output caused by the batch before are a feedback loop."""
@@ -92,12 +93,9 @@ class Encoded:
     categories: frozenset[str]
 
 
-LOG_TYPES = frozenset({"function", "extension"})
-
-
 def lines_pass_unchanged(view: View) -> bool:
     """A plain log line looks in this view as it was written."""
-    return not view.logs_api and (view.log_format == "Text" or view.schema_version == "2022-07-01")
+    return not view.logs_api and (view.log_format == "Text" or view.schema_version == V2022_07)
 
 
 def encode_events(events: Sequence[Event], stamp: str, view: View, *, cut: bool = False) -> Encoded:

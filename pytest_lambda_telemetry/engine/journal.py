@@ -1,9 +1,9 @@
 """Everything that happened, recorded once and in order; reports, assertions and the timeline are views of it.
 
-It has a limit from the start: the bytes of deliveries go first, then the oldest entries; counts stay exact.
+It has a limit from the start: the bytes of deliveries go first, then the oldest entries; how many went stays known.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ class Entry:
     """One line of the journal.
 
     `elapsed` and `at` are the environment's time, `kind` what sort of thing happened (`request`, `event`, `delivery`,
-    `drop`, `output`, `lifecycle`, `note`, `stray`), `who` it concerns, `what` happened and with what `verdict`.
+    `drop`, `lifecycle`, `note`, `stray`), `who` it concerns, `what` happened and with what `verdict`.
     """
 
     number: int
@@ -40,7 +40,6 @@ class Journal:
 
     def __init__(self, times: Callable[[], tuple[int, int]], limit: int = DEFAULT_LIMIT) -> None:
         self.limit = limit
-        self.counts: Counter[str] = Counter()
         self._times = times
         self._number = 0
         self._entries: deque[tuple[int, int, int, str, str, str, str]] = deque(maxlen=limit)
@@ -50,7 +49,6 @@ class Journal:
     def record(self, kind: str, who: str, what: str, verdict: str = "") -> None:
         """Append one entry, stamped with the environment's time."""
         self._number += 1
-        self.counts[kind] += 1
         # an Entry is made of it when somebody asks: few are ever read
         self._entries.append((self._number, *self._times(), kind, who, what, verdict))
 

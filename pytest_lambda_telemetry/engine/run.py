@@ -18,7 +18,7 @@ from ..protocol.contract import SLOW_CONSUMER
 from ..protocol.projection import View, timestamp
 from ..protocol.schema import LOG_TYPES
 from ..protocol.steps import described
-from .channel import Channel, Sent, encode_events
+from .channel import LOOP_LENGTH, Channel, Sent, encode_events
 from .clock import LAST_US, Clock, from_us
 from .early import EarlyEvents
 from .journal import Journal
@@ -48,6 +48,7 @@ class Ports(Protocol):
     def pump(self) -> bool: ...
     def drain(self) -> None: ...
     def await_output(self, extension_name: str) -> None: ...
+    def await_unprompted(self, extension_name: str) -> None: ...
     def has_output(self) -> bool: ...
     def report_loop(self, subscription: Subscription) -> None: ...
 
@@ -273,9 +274,15 @@ class Engine(Ownership):
 
     def _attempt(self, channel: Channel) -> bool:
         """Try the channel's next batch once, and settle what follows from the outcome."""
-        quiet = self._ports.pump()
         with self._lock:
             batch = channel.buffer.begin()
+        name = channel.subscription.extension_name
+        if batch.echo >= LOOP_LENGTH and not channel.looping:  # it would be called a loop: first look without a cause
+            self._ports.await_unprompted(name)
+        quiet = self._ports.pump()
+        with self._lock:
+            if not quiet:
+                batch.echo = min(batch.echo, 0)
             if channel.in_flight is None:
                 channel.in_flight = self._sent(channel, batch)
             sent = channel.in_flight
@@ -289,24 +296,27 @@ class Engine(Ownership):
                     self._ports.report_loop(channel.subscription)
             else:
                 delay_ms = self._delay_ms(batch.attempts)
-                # at least the least that time can move, or it would never move past a dead listener
+                # never at this very moment again, or time would not get past a dead listener
                 retry_us = None if delay_ms is None else self.clock.elapsed_us + max(1, round(delay_ms * 1000))
                 reason = f"could not send events: {outcome.error or f'the listener answered {outcome.status}'}"
                 if retry_us is None:
                     channel.in_flight = None
                     self._settled(sent)
-                    name = channel.subscription.extension_name
                     self._journal.record("drop", name, f"{len(batch.parts)} events", reason)
                 channel.buffer.failed(retry_us, reason)
             self._announce_loss(channel)
         self._ports.pump()
-        if outcome.ok and batch.echo >= 0:
-            self._ports.await_output(channel.subscription.extension_name)
+        if outcome.ok and channel.takes("extension") and (batch.echo >= 0 or self._is_last()):
+            self._ports.await_output(name)
         if not self._filling:
             self._echo = max(batch.echo, 0) + 1 if quiet and outcome.ok else 0
             self._ports.drain()
             self._echo = 0
         return outcome.ok
+
+    def _is_last(self) -> bool:
+        """Nothing else waits to be sent: only what this batch has caused could come yet."""
+        return not self._filling and all(channel.buffer.empty for channel in self.channels)
 
     def _send(self, channel: Channel, sent: Sent, number: int = 1) -> Outcome:
         subscription = channel.subscription

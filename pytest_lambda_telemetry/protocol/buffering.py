@@ -45,10 +45,12 @@ class Loss:
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Serialized events that travel together.
+    """Serialized events that travel together, due at `due_us`; `parts` are the events, `types` theirs, `size` in bytes.
 
-    `announced` is the loss a `platform.logsDropped` among them reports; `echo` how many batches in a row, each
-    of nothing but output that the one before has caused, end with it (-1: it holds anything but output of processes).
+    `replay`: it takes up no room that new events need. `attempts` counts the tries at sending it. `announced` is the
+    loss a `platform.logsDropped` among them reports, `announcement_at` that event's index; `echo` how many batches in a
+    row, each of nothing but output that the one before has caused, end with it (-1: it holds anything but output of
+    processes).
     """
 
     due_us: int

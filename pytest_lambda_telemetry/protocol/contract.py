@@ -225,17 +225,6 @@ def not_supported(api: Api) -> Refusal:
     )
 
 
-def service_error() -> Refusal:
-    """Lambda's own failure (reference; AWS's emulator)."""
-    return single(
-        500,
-        "InternalServerError",
-        "Internal Server Error",
-        "an extension should log a service error and give up or try again during init",
-        compact=True,
-    )
-
-
 def too_large() -> Refusal:
     """A request body over MAX_BODY_BYTES (AWS's emulator)."""
     return single(

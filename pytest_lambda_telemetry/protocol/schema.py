@@ -39,8 +39,7 @@ class Tracing(TypedDict):
 V2022_07: Final = "2022-07-01"
 V2022_12: Final = "2022-12-13"
 V2025_01: Final = "2025-01-29"
-VERSIONS: Final = (V2022_07, V2022_12, V2025_01)
-"""Every schema version, oldest first; as ISO dates they compare as strings."""
+"""The schema versions; as ISO dates they compare as strings."""
 
 TRACE_TYPE: Final = "X-Amzn-Trace-Id"
 LOG_TYPES: Final = frozenset({"function", "extension"})
@@ -84,6 +83,11 @@ REQUIRED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 """Per platform event type, the fields that no record lacks (`status` of the reports: from 2022-12-13 on)."""
 
 _NAMESPACE = UUID("8f0c3f0e-3c8e-5d55-9d0c-5a3f5c7d9b11")
+
+
+def function_arn(name: str, *, region: str = "us-east-1", account_id: str = "123456789012") -> str:
+    """The unqualified ARN of a function."""
+    return f"arn:aws:lambda:{region}:{account_id}:function:{name}"
 
 
 def request_id(number: int = 0) -> str:

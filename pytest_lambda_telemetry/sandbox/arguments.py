@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import cast, get_args
+from typing import cast
 
 from ..engine.channel import Channel
 from ..model.errors import MisuseError
 from ..model.event import Event, Record
 from ..model.records import Delivery, Extension, Subscription
-from ..protocol.schema import Status
+from ..protocol.fields import STATUSES
 from .core import Sandbox
 
-STATUSES: tuple[str, ...] = get_args(Status)
 _LONGEST_WAIT_S = 1e9  # a lock takes a little more, but not infinity
 
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _CHUNK_LINES, _CHUNK_BYTES = 500, 65_536  # a buffer that is not congested has room for so much, however it is escaped
 _LINE_COST = INBOX_BYTES // INBOX_LINES
 _BUDGET = 2 * INBOX_BYTES  # a whole inbox, whether it is full of lines or of bytes
+_CALL_BUDGET = 4 * _BUDGET
 _SETTLE_S = 0.02  # an extension may write its line just after it has answered
+_GAP_S = 0.003  # and another line just after that
 
 
 class Children:
@@ -32,7 +34,9 @@ class Children:
         self._told: set[ExtensionProcess] = set()  # of whose end a wait or a violation has told
         self._crashed: set[ExtensionProcess] = set()
         self._taken: Counter[ExtensionProcess] = Counter()
+        self._taken_in_call: Counter[ExtensionProcess] = Counter()
         self._moment_us = 0
+        self._restless: set[ExtensionProcess] = set()  # they write in this call without a cause: no use to wait
         self.hints: set[str] = set()  # what the user should be told once
         self.stopped = False
 
@@ -85,19 +89,35 @@ class Children:
     def await_output(self, name: str) -> None:
         """Give the extension that has just answered a moment (real) to write something more."""
         process = self.of(name)
-        deadline = Real.monotonic() + _SETTLE_S
+        if process is None or process in self._restless:
+            return
         with self._sandbox.lock:
-            while process is not None and process.returncode is None and not (self.stopped or process.has_lines):
-                remaining = deadline - Real.monotonic()
-                if remaining <= 0:
-                    return
-                self._sandbox.lock.wait(remaining)
+            if self._await_line(process):
+                self._sandbox.lock.wait(_GAP_S)
+
+    def await_unprompted(self, name: str) -> None:
+        """Give an extension to which nothing is being sent the same moment: what it writes has another cause."""
+        process = self.of(name)
+        if process is not None:
+            with self._sandbox.lock:
+                if self._await_line(process):
+                    self._restless.add(process)
+
+    def _await_line(self, process: ExtensionProcess) -> bool:
+        """Whether there is a line within the moment; the caller holds the lock."""
+        deadline = Real.monotonic() + _SETTLE_S
+        while process.returncode is None and not (self.stopped or process.has_lines):
+            remaining = deadline - Real.monotonic()
+            if remaining <= 0:
+                break
+            self._sandbox.lock.wait(remaining)
+        return process.has_lines
 
     def drain(self) -> None:
         """Turn what they have written into `extension` events, as far as there is room.
 
-        At one moment of one call it takes no more of a process than an inbox holds: one that never stops writing must
-        not keep a call from returning.
+        At one moment of one call it takes no more of a process than an inbox holds, and in one call, however far it
+        moves time, no more than a few: one that never stops writing must not keep a call from returning.
         """
         engine = self._sandbox.engine
         if engine.clock.elapsed_us != self._moment_us:
@@ -106,13 +126,18 @@ class Children:
         for process in self:
             for note in process.take_notes():
                 self._sandbox.record("note", process.name, note)
-            while self._taken[process] < _BUDGET and not engine.congested and self._take(process):
+            while self._may_take(process) and not engine.congested and self._take(process):
                 pass
+
+    def _may_take(self, process: ExtensionProcess) -> bool:
+        return self._taken[process] < _BUDGET and self._taken_in_call[process] < _CALL_BUDGET
 
     def _take(self, process: ExtensionProcess) -> bool:
         lines, lost, lost_bytes = process.take_lines(_CHUNK_LINES, _CHUNK_BYTES)
         if lines:
-            self._taken[process] += sum(max(len(line), _LINE_COST) for line in lines)
+            cost = sum(max(len(line), _LINE_COST) for line in lines)
+            self._taken[process] += cost
+            self._taken_in_call[process] += cost
             ending = "\n" if self._sandbox.profile.observed else ""
             self._sandbox.engine.take_output([events.extension(line + ending) for line in lines], process.name)
         if lost:
@@ -123,6 +148,8 @@ class Children:
     def end_call(self) -> None:
         """The next call may take as much again."""
         self._taken.clear()
+        self._taken_in_call.clear()
+        self._restless.clear()
 
     # -- freeze and end ------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from ..model.records import Rejection, Request, Subscription
 from ..protocol.contract import LOGS, Api
 from ..protocol.lifecycle import Phase, Trigger, advance_phase, init_over
 from ..protocol.projection import View
+from ..protocol.schema import function_arn
 from ..protocol.subscription import Accepted
 from ..settings import Settings
 from ..wire.api import Refused, RuntimeApi
@@ -37,7 +38,11 @@ State = Literal["new", "open", "closed"]
 
 
 class Sandbox:
-    """The connected parts. Implements the ports of `wire.api` and `engine.run`."""
+    """The connected parts. Implements the ports of `wire.api`, `engine.run` and `integrations.following`.
+
+    `lock` guards everything that is recorded. It is held around each port of the API, and never while a delivery is on
+    its way. `seed` is what identifiers and request ids are made of.
+    """
 
     def __init__(self, settings: Settings, seed: str, *, shared: bool, limit: int = DEFAULT_LIMIT) -> None:
         self.settings = settings
@@ -62,7 +67,10 @@ class Sandbox:
     # -- start and end -------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start serving; the sandbox's names resolve from now on."""
+        """Start serving; the sandbox's names resolve from now on.
+
+        Raises MisuseError when it was started before, or the port cannot be used; then nothing is left behind.
+        """
         if self.state != "new":
             raise MisuseError("this environment was started before; make a new one")
         settings = self.settings
@@ -168,6 +176,7 @@ class Sandbox:
 
     @property
     def runtime_api(self) -> str:
+        """The server's `host:port`."""
         return self._server.address
 
     # -- time ----------------------------------------------------------------------------------------------------------
@@ -297,6 +306,9 @@ class Sandbox:
         if self.settings.platform_events:
             self.own(events.platform_telemetry_subscription(name=name, state=state, types=list(types)))
 
+    def broke(self, reason: str) -> None:
+        self.strictness.violated(f"pytest-lambda-telemetry itself failed while it answered a request: {reason}")
+
     def refused(self, refused: Refused) -> None:
         refusal = refused.refusal
         if refused.route == "subscribe":
@@ -321,10 +333,10 @@ class Sandbox:
 
     def end_call(self) -> None:
         self.sender.end_call()
+        self.children.end_call()
 
     def abandon(self) -> None:
         self.sender.abandon()
-        self.children.end_call()
 
     def pump(self) -> bool:
         return self.children.pump()
@@ -334,6 +346,9 @@ class Sandbox:
 
     def await_output(self, extension_name: str) -> None:
         self.children.await_output(extension_name)
+
+    def await_unprompted(self, extension_name: str) -> None:
+        self.children.await_unprompted(extension_name)
 
     def drain(self) -> None:
         self.children.drain()
@@ -348,10 +363,10 @@ class Sandbox:
             " 'extension'."
         )
 
-    # -- views -----------------------------------------------------------------------------------------------------
+    # -- the journal ---------------------------------------------------------------------------------------------------
 
     def entries(self) -> tuple[Entry, ...]:
-        """The journal."""
+        """What the journal holds; nothing before `start`."""
         with self.lock:
             return self.journal.entries if self.state != "new" else ()
 
@@ -360,6 +375,12 @@ class Sandbox:
         return self.journal.forgotten if self.state != "new" else 0
 
     # -- Lambda's own events -------------------------------------------------------------------------------------------
+
+    @property
+    def function_arn(self) -> str:
+        """The ARN that INVOKE and platform.start name."""
+        settings = self.settings
+        return function_arn(settings.function_name, region=settings.region, account_id=settings.account_id)
 
     def own(self, *generated: Event) -> None:
         """Lambda generates events of its own: they buffer, and are delivered by the next call that moves time."""
@@ -373,12 +394,7 @@ class Sandbox:
             text = self.strictness.take()
         return text if self.settings.strict else None
 
-    # -- look-ups ------------------------------------------------------------------------------------------------------
-
-    @property
-    def function_arn(self) -> str:
-        settings = self.settings
-        return f"arn:aws:lambda:{settings.region}:{settings.account_id}:function:{settings.function_name}"
+    # -- phase ---------------------------------------------------------------------------------------------------------
 
     def move_to_phase(self, trigger: Trigger) -> None:
         """Change the phase. Raises MisuseError where there is no such step from here."""

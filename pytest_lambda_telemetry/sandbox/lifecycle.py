@@ -14,7 +14,7 @@ from ..model.event import Event
 from ..model.real import Real
 from ..protocol.fields import DERIVED, overhead_spans, response_spans
 from ..protocol.lifecycle import Call, Phase, Trigger
-from ..protocol.schema import LifecycleEvent, ShutdownReason, Status, trace_header
+from ..protocol.schema import TRACE_TYPE, LifecycleEvent, ShutdownReason, Status, trace_header
 from ..wire.extensions import LiveExtension
 from .core import Sandbox
 from .invocation import Identity, Invocation
@@ -152,7 +152,7 @@ class Lifecycle:
                 "deadlineMs": self._deadline_ms(extension, remaining_ms),
                 "requestId": request_id,
                 "invokedFunctionArn": sandbox.function_arn,
-                "tracing": {"type": "X-Amzn-Trace-Id", "value": tracing or trace_header(request_id)},
+                "tracing": {"type": TRACE_TYPE, "value": tracing or trace_header(request_id)},
             }
             with sandbox.lock:
                 waits = extension.waiting

@@ -11,6 +11,7 @@ from ..model.records import Rejection
 from ..protocol.contract import Fault, Refusal
 
 _SHOWN_BODY = 2_000
+_KEPT_VIOLATIONS = 1_000
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +50,7 @@ class Strictness:
         self.strict = strict
         self.rejections: deque[Rejection] = deque(maxlen=kept)
         self.expected: list[ExpectedRejection] = []
-        self._violations: deque[str] = deque(maxlen=1_000)
+        self._violations: deque[str] = deque(maxlen=_KEPT_VIOLATIONS)
 
     def rejected(self, rejection: Rejection, refusal: Refusal, *, injected: bool) -> None:
         """A Subscribe was refused: expected by a block around it, made up by the test, or a violation."""
@@ -69,8 +70,9 @@ class Strictness:
 
     def take(self) -> str | None:
         """All violations so far as one text, which are then forgotten."""
-        found, self._violations = list(self._violations), deque(maxlen=1_000)
-        return "\n\n".join(found) or None
+        text = "\n\n".join(self._violations)
+        self._violations.clear()
+        return text or None
 
     def check(self) -> None:
         """Raise ProtocolViolation with everything found so far."""

@@ -17,12 +17,14 @@ _LOOK_AGAIN_S = 0.01  # a predicate of the user's may depend on what no notifica
 
 
 class Waits:
-    """The waits of one environment."""
+    """The waits of one environment, in real seconds. Those of the test raise WaitTimeout, which says what was seen."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
     def extension(self, name: str | None, timeout: float) -> Extension:
+        """Wait until the extension of this name, or any, has registered."""
+
         def found() -> Extension | None:
             wanted = (one for one in self._sandbox.api.extensions if name in (None, one.name))
             extension = next(wanted, None)
@@ -31,6 +33,8 @@ class Waits:
         return self._until(found, f"{_who(name)} to register", name, timeout)
 
     def subscription(self, name: str | None, timeout: float) -> Subscription:
+        """Wait until this extension, or any, has a subscription; the first one it made."""
+
         def found() -> Subscription | None:
             wanted = (one for one in self._sandbox.subscriptions if name in (None, one.extension_name))
             return next(wanted, None)
@@ -38,6 +42,8 @@ class Waits:
         return self._until(found, f"{_who(name)} to subscribe", name, timeout)
 
     def ready(self, name: str | None, timeout: float) -> Extension:
+        """Wait until this extension, or every one that has registered and not failed, asks for its next event."""
+
         def found() -> Extension | None:
             wanted = [
                 one for one in self._sandbox.api.extensions if name == one.name or (name is None and not one.failed)

@@ -20,7 +20,7 @@ from .exchange import HttpRequest, HttpResponse, Malformed
 from .extensions import Extensions, LiveExtension, Poll
 
 
-class Sandbox(Protocol):
+class Ports(Protocol):
     """What the API asks of the environment it belongs to. `lock` is held around each call."""
 
     lock: Condition
@@ -46,6 +46,7 @@ class Sandbox(Protocol):
     ) -> None: ...
     def subscribed_again(self, extension: LiveExtension, accepted: Accepted) -> None: ...
     def refused(self, refused: "Refused") -> None: ...
+    def broke(self, reason: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,6 @@ class Refused:
     """A call that was refused, for the record and for strictness. `injected`: the test itself asked for it."""
 
     route: str
-    api: Api
     who: str | None
     refusal: Refusal
     raw: bytes
@@ -98,7 +98,7 @@ def loads_or_none(raw: bytes) -> Any:
 class RuntimeApi:
     """Lambda's side of the Extensions, Telemetry and Logs APIs for one environment."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Ports) -> None:
         self.extensions = Extensions()
         self.injections: list[Injection] = []
         self._sandbox = sandbox
@@ -135,6 +135,8 @@ class RuntimeApi:
         """Journal a request that the server itself refused; a Subscribe whose body is too large is a rejection."""
         request = problem.request
         with self._sandbox.lock:
+            if problem.status == 500:
+                self._sandbox.broke(problem.reason)
             refusal = contract.too_large()
             if request is None or problem.status != refusal.status or self._is_stray(request):
                 self._sandbox.record("request", "?", f"not handled: {problem.reason}", str(problem.status))
@@ -205,10 +207,9 @@ class RuntimeApi:
     ) -> Answer:
         if request.by_hand:
             return _refused(refusal)
-        api = LOGS if request.target.startswith(LOGS.path) else TELEMETRY
         body = loads_or_none(request.body)
         self._sandbox.refused(
-            Refused(route=route, api=api, who=who, refusal=refusal, raw=request.body, body=body, injected=injected)
+            Refused(route=route, who=who, refusal=refusal, raw=request.body, body=body, injected=injected)
         )
         return _refused(refusal, who or "")
 

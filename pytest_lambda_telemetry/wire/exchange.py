@@ -16,12 +16,12 @@ from http.server import BaseHTTPRequestHandler
 
 from ..model.headers import Headers
 from ..model.real import Real
+from ..protocol.contract import MAX_BODY_BYTES, too_large
 from .sockets import DeadlineSocket
 
-BODY_LIMIT = 1 << 20
-"""Bytes of the largest request body that is taken (the runtime interface emulator's limit)."""
 DRAIN_LIMIT = 16 << 20
 DRAIN_S = 2.0
+"""How much of what is not wanted is read, and for how long, so that the client gets to see its answer."""
 
 _LINE_LIMIT = 65536
 _TRAILER_LIMIT = 100
@@ -238,7 +238,7 @@ class Exchange(BaseHTTPRequestHandler):
             raise Malformed(400, f"Content-Length {', '.join(lengths)!r} is not one non-negative integer")
         length = int(lengths[0]) if lengths else 0
         if self.headers.get("Expect", "").lower() == "100-continue" and self.request_version != "HTTP/1.0":
-            if length > BODY_LIMIT:
+            if length > MAX_BODY_BYTES:
                 raise _too_large()
             self._sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         return self._gather(self._chunks() if encodings else self._counted(length))
@@ -249,8 +249,8 @@ class Exchange(BaseHTTPRequestHandler):
         size = 0
         try:
             for piece in pieces:
-                fitted, size = size <= BODY_LIMIT, size + len(piece)
-                if size <= BODY_LIMIT:
+                fitted, size = size <= MAX_BODY_BYTES, size + len(piece)
+                if size <= MAX_BODY_BYTES:
                     kept.append(piece)
                 elif fitted:
                     kept.clear()
@@ -258,9 +258,9 @@ class Exchange(BaseHTTPRequestHandler):
                 elif size > DRAIN_LIMIT:
                     break
         except (Malformed, OSError):
-            if size <= BODY_LIMIT:
+            if size <= MAX_BODY_BYTES:
                 raise
-        if size > BODY_LIMIT:
+        if size > MAX_BODY_BYTES:
             raise _too_large()
         return b"".join(kept)
 
@@ -294,4 +294,5 @@ class Exchange(BaseHTTPRequestHandler):
 
 
 def _too_large() -> Malformed:
-    return Malformed(413, f"the request body is larger than {BODY_LIMIT} bytes")
+    refusal = too_large()
+    return Malformed(refusal.status, refusal.message)

@@ -82,17 +82,16 @@ class LiveExtension:
             at=self.at,
         )
 
-    def tell(self, call: Call, payload: bytes) -> bool:
-        """Send an event to the poll that is held, or keep it for the next one; whether a poll took it."""
+    def tell(self, call: Call, payload: bytes) -> None:
+        """Send an event to the poll that is held, or keep it for the next one."""
         if self.poll is not None and not self.poll.alive():
             self.give_up_poll()
         if self.poll is None:
             self.pending = call, payload
-            return False
+            return
         poll, self.poll = self.poll, None
         self._moved(call)
         poll.answer(payload)
-        return True
 
     def take_pending(self) -> bytes | None:
         """The event that was kept for this poll, if any."""

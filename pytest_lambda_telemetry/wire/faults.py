@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from enum import StrEnum
 
@@ -43,23 +43,14 @@ def parse_fault(value: object) -> Fault | int:
 
 
 def send_with_fault(
-    sender: Sender,
-    fault: Fault | int,
-    destination: Destination,
-    body: bytes,
-    *,
-    key: object,
-    headers: Mapping[str, str] | None = None,
+    sender: Sender, fault: Fault | int, destination: Destination, body: bytes, *, key: object
 ) -> Outcome:
     """Deliver `body` as `Sender.send` does, with the fault; the outcome is what the sender believes."""
-    headers = headers or {}
     if fault is Fault.REFUSE:
         return Outcome(False, None, "connection refused", 0.0)
     if fault is Fault.RESET:
-        return sender.break_off(destination, body, key=key, headers=headers)
-    outcomes = [
-        sender.send(destination, payload, key=key, headers=headers) for payload in _payloads(fault, destination, body)
-    ]
+        return sender.break_off(destination, body, key=key)
+    outcomes = [sender.send(destination, payload, key=key) for payload in _payloads(fault, destination, body)]
     if fault in (Fault.TIMEOUT, Fault.TRUNCATE):
         sender.forget(key)  # a client that gave up hangs up, and half a line must not run into the next one
     outcome = next((outcome for outcome in outcomes if not outcome.ok), outcomes[-1])

@@ -4,7 +4,7 @@ Whatever host a destination names, the bytes go to 127.0.0.1; no proxy is used a
 """
 
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import BadStatusLine, HTTPException, HTTPResponse, RemoteDisconnected
@@ -18,8 +18,6 @@ from .sockets import DeadlineSocket, connect
 _ANSWER_LIMIT = 1 << 20
 _BLOCK = 65536
 _QUOTE_LIMIT = 60
-
-_NO_HEADERS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +46,8 @@ class Sender:
         self._current: DeadlineSocket | None = None
         self._abandoned = False
 
-    def send(
-        self, destination: Destination, body: bytes, *, key: object, headers: Mapping[str, str] = _NO_HEADERS
-    ) -> Outcome:
-        """Deliver `body` as it is, once. `key` (hashable) tells subscriptions apart; `headers` are added to the POST.
+    def send(self, destination: Destination, body: bytes, *, key: object) -> Outcome:
+        """Deliver `body` as it is, once. `key` (hashable) tells subscriptions apart.
 
         Over HTTP it is acknowledged by a 2xx status, over TCP by having been written. Never raises for what the
         network or the listener does.
@@ -61,13 +57,11 @@ class Sender:
             if destination.protocol == "TCP":
                 self._write(destination.port, body, key, deadline)
                 return None
-            return self._post(destination.port, _request(destination, body, headers), key, deadline)
+            return self._post(destination.port, _request(destination, body), key, deadline)
 
         return self._attempt(deliver)
 
-    def break_off(
-        self, destination: Destination, body: bytes, *, key: object, headers: Mapping[str, str] = _NO_HEADERS
-    ) -> Outcome:
+    def break_off(self, destination: Destination, body: bytes, *, key: object) -> Outcome:
         """Send what `send` would, but only half of the body, then reset the connection."""
         half = len(body) // 2
 
@@ -76,7 +70,7 @@ class Sender:
             self._take_idle(destination.port, key)
             sock = connect(destination.port, deadline)
             try:
-                whole = body if destination.protocol == "TCP" else _request(destination, body, headers)
+                whole = body if destination.protocol == "TCP" else _request(destination, body)
                 sock.sendall(whole[: len(whole) - half])
             finally:
                 sock.reset()
@@ -199,13 +193,12 @@ class _Answer(HTTPResponse):
             super().begin()
 
 
-def _request(destination: Destination, body: bytes, headers: Mapping[str, str]) -> bytes:
+def _request(destination: Destination, body: bytes) -> bytes:
     """The bytes of a POST: one piece, because some listeners read only once."""
     fields = {
         "Host": f"{destination.host}:{destination.port}",
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
-        **headers,
     }
     lines = [f"POST {quote(destination.path, safe=string.punctuation)} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in fields.items()]

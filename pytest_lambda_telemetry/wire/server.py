@@ -17,8 +17,6 @@ from . import sockets
 from .exchange import Exchange, Handler, HttpRequest, HttpResponse, Malformed, error_response, render
 from .sockets import LOOPBACK, DeadlineSocket
 
-__all__ = ["CONNECTION_LIMIT", "Handler", "HttpRequest", "HttpResponse", "OnMalformed", "Server"]
-
 CONNECTION_LIMIT = 256
 """Connections served at once; further ones are answered 503."""
 _BACKLOG = 512  # an overflow costs the client a second: 150 connections at once do it to 128
@@ -26,7 +24,7 @@ _TURNED_AWAY = 64
 _RECOVER_S = 0.05
 
 OnMalformed = Callable[[Malformed], None]
-"""Told, before the answer goes out, of what was refused before it became a request."""
+"""Told, before the answer goes out, of what was refused before it was handled, and of a handler that failed (500)."""
 
 
 class _Attachment:
@@ -107,8 +105,12 @@ class _Connection:
         try:
             response = self.attachment.handler(request)
         except BaseException as error:  # pytest's own outcomes are no Exceptions
+            problem = Malformed(500, f"{type(error).__name__} in lambda_telemetry's handler: {error}")
+            problem.request = request
             self._server._report(error)
-            response = error_response(500, f"{type(error).__name__} in lambda_telemetry's handler: {error}")
+            if self.attachment.on_malformed:
+                self.attachment.on_malformed(problem)
+            response = error_response(problem.status, problem.reason)
         if response is None:
             return False
         close = response.close or exchange.close_connection or self._expired

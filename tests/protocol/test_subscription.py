@@ -479,7 +479,6 @@ def test_the_logs_api_has_error_types_of_its_own() -> None:
         (contract.subscription_closed(LOGS), 403, "Logs.SubscriptionClosed", "Logs API subscription is closed already"),
         (contract.not_supported(TELEMETRY), 202, "Telemetry.NotSupported", "Telemetry API is not supported"),
         (contract.not_supported(LOGS), 202, "Logs.NotSupported", "Logs API is not supported"),
-        (contract.service_error(), 500, "InternalServerError", "Internal Server Error"),
         (contract.too_large(), 413, "RequestEntityTooLarge", "the request body is larger than 1048576 bytes"),
         (contract.method_not_allowed("PUT"), 405, "MethodNotAllowed", "this path answers PUT only"),
         (contract.not_found("/\udcff"), 404, "NotFound", "there is nothing at /\\udcff"),

@@ -9,7 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from pytest_lambda_telemetry import LambdaTelemetry, Settings, WaitTimeout
+from pytest_lambda_telemetry import LambdaTelemetry, ProtocolViolation, Settings, WaitTimeout
+from pytest_lambda_telemetry.wire.exchange import Malformed
 from tests.helpers import (
     EXTENSION,
     IDENTIFIER,
@@ -502,3 +503,14 @@ def test_a_subscribe_whose_body_is_too_large_is_a_rejection_too(lambda_telemetry
     assert (answer.status, answer.body["errorType"]) == (413, "RequestEntityTooLarge")
     assert (expected.rejection.status, expected.rejection.extension_name) == (413, "ext")
     assert [request.status for request in lambda_telemetry.requests] == [200, 413]
+
+
+def test_a_failure_of_our_own_fails_the_test_and_is_in_the_journal() -> None:
+    with (
+        pytest.raises(
+            ProtocolViolation, match="pytest-lambda-telemetry itself failed while it answered a request: bug"
+        ),
+        LambdaTelemetry() as environment,
+    ):
+        environment._sandbox.api.malformed(Malformed(500, "bug"))
+    assert environment.journal[0].what == "not handled: bug"

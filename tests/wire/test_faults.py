@@ -219,13 +219,6 @@ def test_otherwise_the_outcome_is_as_answered(sink: Sink, sender: Sender, fault:
     sender.close()
 
 
-def test_headers_go_along(sink: Sink, sender: Sender) -> None:
-    send_with_fault(sender, Fault.DUPLICATE, http(sink.port), BODY, key=1, headers={"Sequence-Id": "x="})
-    sender.close()
-    assert sink.ended.acquire(timeout=5)
-    assert sink.connections[0].count(b"Sequence-Id: x=\r\n") == 2
-
-
 # -- over TCP ----------------------------------------------------------------------------------------------------------
 
 

@@ -121,15 +121,14 @@ def reset(connection: socket.socket) -> None:
 def test_a_batch_is_one_post(there: Listener, sender: Sender) -> None:
     there.play(there.answers(OK))
     destination = http(there.port, "/logs?a=1&b=ü")
-    outcome = sender.send(destination, BODY, key=1, headers={"Sequence-Id": "abc="})
+    outcome = sender.send(destination, BODY, key=1)
     assert verdict(outcome) == (True, 200, None)
     sender.close()
     assert there.requests == [
         b"POST /logs?a=1&b=%C3%BC HTTP/1.1\r\n"
         + f"Host: sandbox.localdomain:{there.port}\r\n".encode()
         + b"Content-Type: application/json\r\n"
-        + f"Content-Length: {len(BODY)}\r\n".encode()
-        + b"Sequence-Id: abc=\r\n\r\n"
+        + f"Content-Length: {len(BODY)}\r\n\r\n".encode()
         + BODY
     ]
 

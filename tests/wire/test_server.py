@@ -13,8 +13,8 @@ from freezegun import freeze_time
 from pytest_lambda_telemetry.model.errors import MisuseError
 from pytest_lambda_telemetry.model.real import Real
 from pytest_lambda_telemetry.wire import server as server_module
-from pytest_lambda_telemetry.wire.exchange import Malformed
-from pytest_lambda_telemetry.wire.server import HttpRequest, HttpResponse, Server
+from pytest_lambda_telemetry.wire.exchange import HttpRequest, HttpResponse, Malformed
+from pytest_lambda_telemetry.wire.server import Server
 
 OK = HttpResponse(status=200, body=b'"OK"')
 PUT = b"PUT /t HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
@@ -432,10 +432,12 @@ def test_what_a_handler_raises_is_handed_on(
         raise kind("broken")
 
     errors: list[BaseException] = []
+    app = App()
     server.on_error = errors.append
-    server.attach(handler)
+    server.attach(handler, app.on_malformed)
     status, body = request(server)
     assert status == 500
+    assert app.malformed == [(f"{kind.__name__} in lambda_telemetry's handler: broken", 500)]
     assert json.loads(body)["errorType"] == "InternalServerError"
     assert "broken" in json.loads(body)["errorMessage"]
     assert [type(error) for error in errors] == [kind]
