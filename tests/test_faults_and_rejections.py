@@ -15,7 +15,17 @@ from pytest_lambda_telemetry import (
     WaitTimeout,
     events,
 )
-from tests.helpers import EXTENSION, IDENTIFIER, Listener, call, register, running, subscribe, subscribe_body
+from tests.helpers import (
+    EXTENSION,
+    IDENTIFIER,
+    TELEMETRY,
+    Listener,
+    call,
+    register,
+    running,
+    subscribe,
+    subscribe_body,
+)
 
 
 @pytest.fixture
@@ -325,3 +335,21 @@ async def test_the_async_object_expects_likewise(async_lambda_telemetry: AsyncLa
     with pytest.raises(ProtocolViolation, match="there was none"):
         async with async_lambda_telemetry.expect_rejection(timeout=0):
             pass
+
+
+@pytest.mark.parametrize(
+    ("route", "error_type"),
+    [
+        ("register", "Extension.RegistrationClosed"),
+        ("subscribe", "Telemetry.AccessDenied"),
+        ("next", "Extension.InvalidExtensionState"),
+    ],
+)
+def test_an_injected_403_names_an_error_of_its_route(
+    lambda_telemetry: LambdaTelemetry, route: str, error_type: str
+) -> None:
+    lambda_telemetry.reject_next(route, 403)
+    path = {"register": f"{EXTENSION}/register", "subscribe": TELEMETRY, "next": f"{EXTENSION}/event/next"}[route]
+    method = {"register": "POST", "subscribe": "PUT", "next": "GET"}[route]
+    answer = call(method, path, {"events": []}, {"Lambda-Extension-Name": "ext"})
+    assert (answer.status, answer.body["errorType"]) == (403, error_type)

@@ -76,6 +76,40 @@ until_shutdown(me)
     check_for_loop(lambda_telemetry)
 
 
+def test_several_lines_after_the_answer_are_a_loop_too(lambda_telemetry: LambdaTelemetry, tmp_path: Path) -> None:
+    body = """
+me = register("ext.py")
+subscribe(me, serve(after=lambda batch: (say("one"), say("two"))), ["function", "extension"])
+until_shutdown(me)
+"""
+    lambda_telemetry.run_extension(program(tmp_path, body))
+    lambda_telemetry.wait_until_ready()
+    lambda_telemetry.emit(events.function("something to begin with"))
+    lambda_telemetry.advance(seconds=60)
+    check_for_loop(lambda_telemetry)
+
+
+def test_a_loop_over_tcp_shows_although_nothing_is_answered(lambda_telemetry: LambdaTelemetry, tmp_path: Path) -> None:
+    body = """
+server = socket.create_server(("sandbox.localdomain", 0))
+port = server.getsockname()[1]
+def read():
+    connection, _ = server.accept()
+    while connection.recv(65536):
+        say("read")
+threading.Thread(target=read, daemon=True).start()
+me = register("ext.py")
+subscribe(me, port, ["extension"],
+          destination={"protocol": "TCP", "port": port, "URI": f"tcp://sandbox.localdomain:{port}"})
+until_shutdown(me)
+"""
+    lambda_telemetry.run_extension(program(tmp_path, body))
+    lambda_telemetry.wait_until_ready()
+    lambda_telemetry.emit(events.extension("something to begin with"))
+    lambda_telemetry.advance(seconds=60)
+    check_for_loop(lambda_telemetry)
+
+
 def test_a_loop_is_told_of_at_the_end(tmp_path: Path) -> None:
     environment = LambdaTelemetry(Settings(shutdown_timeout_s=0.5))
     environment.__enter__()
@@ -136,6 +170,25 @@ until_shutdown(me)
     lambda_telemetry.wait_until(lambda: child.output.endswith("end\n"))
     deliveries = lambda_telemetry.advance(seconds=10)
     assert [len(delivery.types) for delivery in deliveries] == [1000, 1000, 1000, 1000, 501]
+    lambda_telemetry.check()
+
+
+def test_a_quick_heartbeat_is_none(lambda_telemetry: LambdaTelemetry, tmp_path: Path) -> None:
+    body = """
+def beat():
+    while not ended.wait(0.004):
+        say("beat")
+ended = threading.Event()
+me = register("ext.py")
+subscribe(me, serve(), ["extension"])
+threading.Thread(target=beat, daemon=True).start()
+until_shutdown(me)
+"""
+    child = lambda_telemetry.run_extension(program(tmp_path, body))
+    lambda_telemetry.wait_until_ready()
+    for _ in range(5):
+        lambda_telemetry.wait_until(lambda: child.has_lines)
+        lambda_telemetry.advance(seconds=3600)
     lambda_telemetry.check()
 
 

@@ -71,7 +71,7 @@ def test_a_child_gets_its_batch_at_a_fixed_virtual_moment(lambda_telemetry: Lamb
     [delivery] = lambda_telemetry.advance(ms=1)
     assert delivery.types == ("function",)
     assert "['function']" in child.output
-    assert (child.name, child.returncode, child.registered) == ("ext.py", None, True)
+    assert (child.name, child.running, child.returncode, child.registered) == ("ext.py", True, None, True)
     assert lambda_telemetry.assert_subscribed("ext.py", types=("function",)).destination.path == "/in"
 
 
@@ -166,7 +166,7 @@ server.listen(0, "sandbox.localdomain", async () => {
     assert delivery.ok
     lambda_telemetry.wait_until(lambda: "from lambda" in child.output)
     lambda_telemetry.shutdown()
-    assert child.returncode == 7
+    assert (child.running, child.returncode) == (False, 7)
 
 
 # -- what it gets ------------------------------------------------------------------------------------------------------
@@ -319,6 +319,50 @@ os._exit(0)
     lambda_telemetry.invoke(logs=["work"])
     assert lambda_telemetry.deliveries
     lambda_telemetry.check()  # and nobody takes it for a feedback loop
+
+
+def test_one_that_never_stops_writing_lets_an_hour_pass(
+    lambda_telemetry: LambdaTelemetry, tmp_path: Path, listener: Listener
+) -> None:
+    lambda_telemetry.subscribe(listener.uri, ["extension"])
+    body = "while True:\n    sys.stdout.write('again and again\\n' * 50)"
+    child = lambda_telemetry.run_extension(program(tmp_path, body))
+    lambda_telemetry.wait_until(lambda: child.output)
+    lambda_telemetry.advance(seconds=3600)
+    assert sum(map(len, listener.batches)) < 100_000
+
+
+def test_each_call_takes_in_an_inbox_however_many_come_at_one_moment(
+    lambda_telemetry: LambdaTelemetry, tmp_path: Path, listener: Listener
+) -> None:
+    body = f"""
+for part in range(4):
+    sys.stdout.write("line\\n" * 9_999)
+    say(f"end of {{part}}")
+    while not os.path.exists({str(tmp_path)!r} + f"/{{part}}"):
+        pass
+"""
+    lambda_telemetry.subscribe(listener.uri, ["extension"])
+    child = lambda_telemetry.run_extension(program(tmp_path, body))
+    for part in range(4):
+        lambda_telemetry.wait_until(lambda part=part: f"end of {part}" in child.output)
+        lambda_telemetry.flush()
+        lambda_telemetry.flush()
+        (tmp_path / str(part)).touch()
+    assert sum(map(len, listener.batches)) == 40_000
+
+
+def test_one_that_is_still_starting_when_the_test_ends_has_done_nothing_wrong(tmp_path: Path) -> None:
+    body = """
+me = register("ext.py")
+event = next_event(me)
+answer, _ = subscribe(me, 4243)
+say(f"{event['eventType']} {answer.status}")
+"""
+    with LambdaTelemetry(Settings(shutdown_timeout_s=2.0)) as environment:
+        child = environment.run_extension(program(tmp_path, body))
+        environment.wait_until_ready()
+    assert child.output == "SHUTDOWN 403\n"
 
 
 def test_with_the_system_clock_its_lines_are_delivered_without_any_call(tmp_path: Path, listener: Listener) -> None:

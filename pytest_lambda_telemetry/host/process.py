@@ -77,6 +77,11 @@ class ExtensionProcess:
             thread.start()
 
     @property
+    def running(self) -> bool:
+        """It has not ended yet; one that is frozen counts as running."""
+        return not self._ended.is_set()
+
+    @property
     def returncode(self) -> int | None:
         """The exit code, or the negative number of the signal that ended it; None while it runs."""
         return self._code if self._ended.is_set() else None

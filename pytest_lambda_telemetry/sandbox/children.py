@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _CHUNK_LINES, _CHUNK_BYTES = 500, 65_536  # a buffer that is not congested has room for so much, however it is escaped
 _LINE_COST = INBOX_BYTES // INBOX_LINES
 _BUDGET = 2 * INBOX_BYTES  # a whole inbox, whether it is full of lines or of bytes
-_CALL_BUDGET = 4 * _BUDGET
+_CALL_BUDGET = 2 * _BUDGET
 _SETTLE_S = 0.02  # an extension may write its line just after it has answered
 _GAP_S = 0.003  # and another line just after that
 

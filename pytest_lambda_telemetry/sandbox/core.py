@@ -13,7 +13,7 @@ from ..engine.clock import Clock, SystemClock, from_us
 from ..engine.journal import DEFAULT_LIMIT, Entry, Journal
 from ..engine.run import Engine
 from ..host.environ import ENVIRON, Frame, child_variables, lambda_variables
-from ..host.names import NAMES
+from ..host.names import LOOPBACK, NAMES, SANDBOX_NAMES
 from ..integrations import following_any, passthrough
 from ..model.errors import MisuseError
 from ..model.event import Event
@@ -167,7 +167,7 @@ class Sandbox:
         MACHINE.retire([extension.extension_id for extension in self.api.extensions])
 
     def _is_ours(self, host: str, port: int) -> bool:
-        return port == self._server.port and host in ("127.0.0.1", "localhost")
+        return port == self._server.port and host in (LOOPBACK, "localhost", *SANDBOX_NAMES)
 
     @property
     def env(self) -> dict[str, str]:
@@ -310,7 +310,7 @@ class Sandbox:
         self.strictness.violated(f"pytest-lambda-telemetry itself failed while it answered a request: {reason}")
 
     def refused(self, refused: Refused) -> None:
-        refusal = refused.refusal
+        refusal, injected = refused.refusal, refused.injected or self.strictness.ending
         if refused.route == "subscribe":
             rejection = Rejection(
                 extension_name=refused.who,
@@ -322,8 +322,8 @@ class Sandbox:
                 raw=refused.raw,
                 at=self.now,
             )
-            self.strictness.rejected(rejection, refusal, injected=refused.injected)
-        elif refused.route == "register" and not refused.injected:
+            self.strictness.rejected(rejection, refusal, injected=injected)
+        elif refused.route == "register" and not injected:
             self.strictness.violated(describe_refusal("Register", refused.who, refusal, refused.raw))
 
     # -- ports of the engine -------------------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """What a test does by hand: it acts as an extension, starts one, and says what goes wrong."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from re import compile as compile_pattern
 from re import error as PatternError
 
 from ..host.child_names import choose
@@ -21,7 +21,8 @@ from . import arguments
 from .core import Sandbox
 from .strictness import ExpectedRejection
 
-_ERROR_TYPES = {500: "InternalServerError", 400: "ValidationError", 403: "Telemetry.AccessDenied"}
+_ERROR_TYPES = {500: "InternalServerError", 400: "ValidationError"}
+_FORBIDDEN = {"subscribe": "Telemetry.AccessDenied", "register": "Extension.RegistrationClosed"}
 _MESSAGES = {500: "Internal Server Error"}
 
 
@@ -106,12 +107,18 @@ def reject_next(
     _check_times(times)
     refusal = Refusal(
         status,
-        error_type or _ERROR_TYPES.get(status, "ServiceException"),
+        error_type or _default_error_type(route, status),
         message or _MESSAGES.get(status, "injected by reject_next"),
         compact=True,
     )
     with sandbox.lock:
         sandbox.api.injections.append(Injection(route, refusal, times))
+
+
+def _default_error_type(route: str, status: int) -> str:
+    if status == 403:
+        return _FORBIDDEN.get(route, "Extension.InvalidExtensionState")
+    return _ERROR_TYPES.get(status, "ServiceException")
 
 
 def _check_times(times: object) -> None:
@@ -148,7 +155,7 @@ def run_extension(
 def expecting_rejection(sandbox: Sandbox, match: str | None) -> Iterator[ExpectedRejection]:
     """Refused Subscribe requests are expected while this is open."""
     try:
-        expected = ExpectedRejection(None if match is None else compile_pattern(match))
+        expected = ExpectedRejection(None if match is None else re.compile(match))
     except (TypeError, PatternError) as error:
         raise MisuseError(f"match={match!r} is not a regular expression: {error}") from error
     with sandbox.lock:

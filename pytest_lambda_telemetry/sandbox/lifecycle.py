@@ -316,6 +316,7 @@ class Lifecycle:
         sandbox.children.note_dead()
         if deliver:
             sandbox.engine.flush(sandbox.engine.channels)
+        sandbox.strictness.ending = not deliver
         sandbox.move_to_phase(Trigger.SHUTDOWN)
         limit_ms = self._shutdown_limit_ms()
         for extension in list(sandbox.api.extensions):

@@ -50,6 +50,7 @@ class Strictness:
         self.strict = strict
         self.rejections: deque[Rejection] = deque(maxlen=kept)
         self.expected: list[ExpectedRejection] = []
+        self.ending = False  # the test is over: a call that comes too late for it was refused because of us
         self._violations: deque[str] = deque(maxlen=_KEPT_VIOLATIONS)
 
     def rejected(self, rejection: Rejection, refusal: Refusal, *, injected: bool) -> None:
