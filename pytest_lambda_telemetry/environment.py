@@ -22,7 +22,7 @@ from .sandbox.player import Player
 from .sandbox.strictness import ExpectedRejection
 from .sandbox.waiting import Waits
 from .script import Script
-from .settings import Settings
+from .settings import DEFAULTS, Settings
 
 
 class LambdaTelemetry(Recorded):
@@ -34,7 +34,7 @@ class LambdaTelemetry(Recorded):
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        chosen = Settings() if settings is None else settings
+        chosen = DEFAULTS if settings is None else settings
         if not isinstance(chosen, Settings):
             raise MisuseError(
                 f"LambdaTelemetry takes a Settings, not {chosen!r}: LambdaTelemetry(Settings(strict=False))"
@@ -62,13 +62,16 @@ class LambdaTelemetry(Recorded):
         return self
 
     def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
+        self._end()
+        violations = self._sandbox.violations()
+        if error_type is None and violations is not None:
+            raise ProtocolViolation(violations)
+
+    def _end(self) -> None:
         try:
             self._wind_down()
         finally:
             self.close()
-        violations = self._sandbox.violations()
-        if error_type is None and violations is not None:
-            raise ProtocolViolation(violations)
 
     def _wind_down(self) -> None:
         """The end of a test: whoever waits on next gets SHUTDOWN, children end."""
@@ -399,7 +402,7 @@ class LambdaTelemetry(Recorded):
     @contextmanager
     def _waiting(self, what: str) -> Iterator[None]:
         self._forbid_blocking(what)
-        self._sandbox.pump()
+        self._sandbox.children.pump()
         yield
 
     def __repr__(self) -> str:

@@ -55,7 +55,7 @@ class _Session:
 
     def close(self) -> None:
         for environment in self.environments:
-            _end(environment)
+            environment._end()
         self.environments.clear()
 
 
@@ -146,7 +146,7 @@ def lambda_telemetry(request: pytest.FixtureRequest, lambda_telemetry_settings: 
     try:
         yield environment
     finally:
-        _end(environment)
+        environment._end()
 
 
 @pytest.fixture
@@ -190,14 +190,7 @@ def lambda_telemetry_factory(request: pytest.FixtureRequest) -> Iterator[Callabl
 
     yield make
     for environment in reversed(made):
-        _end(environment)
-
-
-def _end(environment: LambdaTelemetry) -> None:
-    try:
-        environment._wind_down()
-    finally:
-        environment.close()
+        environment._end()
 
 
 def _marked(node: pytest.Item, settings: object) -> Settings:

@@ -45,12 +45,17 @@ class Ports(Protocol):
     def send(self, subscription: Subscription, body: bytes) -> Outcome: ...
     def end_call(self) -> None: ...
     def abandon(self) -> None: ...
+    def report_loop(self, subscription: Subscription) -> None: ...
+
+
+class Output(Protocol):
+    """What the engine asks of the processes whose lines become events."""
+
     def pump(self) -> bool: ...
     def drain(self) -> None: ...
-    def await_output(self, extension_name: str) -> None: ...
-    def await_unprompted(self, extension_name: str) -> None: ...
     def has_output(self) -> bool: ...
-    def report_loop(self, subscription: Subscription) -> None: ...
+    def await_output(self, name: str) -> None: ...
+    def await_unprompted(self, name: str) -> None: ...
 
 
 class Engine(Ownership):
@@ -63,6 +68,7 @@ class Engine(Ownership):
         journal: Journal,
         lock: threading.Condition,
         ports: Ports,
+        output: Output,
         delay_ms: Callable[[int], float | None],
         cut: bool,
     ) -> None:
@@ -73,6 +79,7 @@ class Engine(Ownership):
         self.sent: deque[Sent] = deque(maxlen=journal.limit)
         self._journal = journal
         self._ports = ports
+        self._output = output
         self._delay_ms = delay_ms
         self._cuts_records = cut
         self.collectors: list[dict[Sent, None]] = []
@@ -85,8 +92,8 @@ class Engine(Ownership):
 
     def catch_up(self) -> None:
         """Deliver what became due by a followed clock's own moves, and take in what children have written."""
-        self._ports.pump()
-        self._ports.drain()
+        self._output.pump()
+        self._output.drain()
         with self._lock:
             behind_us = self.clock.catch_up()
         self._pass(behind_us, self.clock.pass_by)
@@ -149,7 +156,7 @@ class Engine(Ownership):
         if events:
             self._spread(events, deliver=deliver, source=source)
         if deliver:
-            self._ports.drain()
+            self._output.drain()
             self._pass(0, self.clock.pass_by)
 
     def take_output(self, events: Sequence[Event], by: str) -> None:
@@ -278,8 +285,8 @@ class Engine(Ownership):
             batch = channel.buffer.begin()
         name = channel.subscription.extension_name
         if batch.echo >= LOOP_LENGTH and not channel.looping:  # it would be called a loop: first look without a cause
-            self._ports.await_unprompted(name)
-        quiet = self._ports.pump()
+            self._output.await_unprompted(name)
+        quiet = self._output.pump()
         with self._lock:
             if not quiet:
                 batch.echo = min(batch.echo, 0)
@@ -305,12 +312,12 @@ class Engine(Ownership):
                     self._journal.record("drop", name, f"{len(batch.parts)} events", reason)
                 channel.buffer.failed(retry_us, reason)
             self._announce_loss(channel)
-        self._ports.pump()
+        self._output.pump()
         if outcome.ok and channel.takes("extension") and (batch.echo >= 0 or self._is_last()):
-            self._ports.await_output(name)
+            self._output.await_output(name)
         if not self._filling:
             self._echo = max(batch.echo, 0) + 1 if quiet and outcome.ok else 0
-            self._ports.drain()
+            self._output.drain()
             self._echo = 0
         return outcome.ok
 
@@ -361,7 +368,7 @@ class Engine(Ownership):
                 self.clock.look()
                 due = None if self.clock.frozen else next_due(self.channels)
                 wait_us = due[0] - self.clock.elapsed_us if due else None
-                if (wait_us is None or wait_us > 0) and not self._ports.has_output():
+                if (wait_us is None or wait_us > 0) and not self._output.has_output():
                     self._lock.wait(None if wait_us is None else wait_us / 1_000_000)
                     continue
             with suppress(Interrupted), self._holding_time():

@@ -85,6 +85,7 @@ class Sandbox:
                 journal=self.journal,
                 lock=self.lock,
                 ports=self,
+                output=self.children,
                 delay_ms=retry.delay_ms if retry else lambda _attempts: None,
                 cut=self.profile.observed,
             )
@@ -337,21 +338,6 @@ class Sandbox:
 
     def abandon(self) -> None:
         self.sender.abandon()
-
-    def pump(self) -> bool:
-        return self.children.pump()
-
-    def has_output(self) -> bool:
-        return self.children.has_output()
-
-    def await_output(self, extension_name: str) -> None:
-        self.children.await_output(extension_name)
-
-    def await_unprompted(self, extension_name: str) -> None:
-        self.children.await_unprompted(extension_name)
-
-    def drain(self) -> None:
-        self.children.drain()
 
     def report_loop(self, subscription: Subscription) -> None:
         name = subscription.extension_name

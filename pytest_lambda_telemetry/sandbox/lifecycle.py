@@ -325,7 +325,7 @@ class Lifecycle:
             min(limit_ms / 1000, sandbox.settings.shutdown_timeout_s),
             lambda process: self._may_end_by_itself(process, all_polls=all_polls),
         )
-        sandbox.drain()
+        sandbox.children.drain()
         if deliver:  # what children wrote on their way out still reaches those who are left
             left = [
                 one for one in sandbox.engine.channels if sandbox.children.of(one.subscription.extension_name) is None
