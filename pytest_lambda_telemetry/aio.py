@@ -12,6 +12,7 @@ from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class, to_thre
 from .engine.loan import Errand
 from .engine.ownership import Interrupted
 from .environment import LambdaTelemetry
+from .host.child_names import choose
 from .host.process import ExtensionProcess
 from .model.errors import MisuseError
 from .model.event import Event, Record
@@ -48,6 +49,7 @@ class AsyncLambdaTelemetry(Recorded):
         return made
 
     async def __aenter__(self) -> Self:
+        await to_thread.run_sync(choose, limiter=CapacityLimiter(1))  # it starts a process: not on the running loop
         self._sync.__enter__()
         return self
 

@@ -39,7 +39,7 @@ class _Session:
 
     def timelines(self) -> list[str]:
         """What happened during this test, one text for each environment in which something did."""
-        return [_shortened(one.timeline()) for one in self.environments if one._sandbox.happened.is_set()]
+        return [_shortened(one.timeline()) for one in self.environments if one._sandbox.has_news]
 
     def violations(self) -> str | None:
         """What extensions did wrong and nobody was told yet, as one text; it is told now."""
@@ -51,7 +51,7 @@ class _Session:
         self.hints.update(*(one._sandbox.children.hints for one in self.environments))
         self.environments = [one for one in self.environments if one._sandbox.state != "closed"]
         for environment in self.environments:
-            environment._sandbox.happened.clear()
+            environment._sandbox.end_test()
 
     def close(self) -> None:
         for environment in self.environments:
@@ -157,7 +157,9 @@ def async_lambda_telemetry(lambda_telemetry: LambdaTelemetry) -> AsyncLambdaTele
     the fixture itself is synchronous.
     """
     from .aio import AsyncLambdaTelemetry
+    from .host.child_names import choose
 
+    choose()  # what it finds out once per process, by starting one, must not keep a running loop waiting later
     return AsyncLambdaTelemetry._around(lambda_telemetry)
 
 

@@ -143,7 +143,6 @@ class Settings:
         """What of this decides a verdict of the protocol."""
         return Profile(
             fidelity=self.fidelity,
-            log_format=self.log_format,
             initialization_type=self.initialization_type,
             local_testing=self.local_testing,
             allow_loopback_destination=self.allow_loopback_destination,

@@ -3,6 +3,8 @@
 import asyncio
 import inspect
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -787,3 +789,19 @@ def test_time_is_not_lent_to_another_threads_loop_while_its_owner_moves_it(lambd
         (delivery,) = lambda_telemetry.advance(seconds=1)
     assert delivery.ok
     assert "while another awaited call still moves time" in refused[0]
+
+
+def test_no_call_starts_a_process_on_the_running_loop_but_the_extensions_own() -> None:
+    """Whether namespaces are allowed is found out by starting a process, once, and away from the loop."""
+    code = (
+        "import asyncio, sys, threading\n"
+        "from pytest_lambda_telemetry import AsyncLambdaTelemetry\n"
+        "started = []\n"
+        "sys.addaudithook(lambda name, args: name == 'subprocess.Popen' and started.append(threading.get_ident()))\n"
+        "async def main():\n"
+        "    async with AsyncLambdaTelemetry() as environment:\n"
+        "        environment.run_extension([sys.executable, '-c', ''], name='ext')\n"
+        "asyncio.run(main())\n"
+        "assert started.count(threading.get_ident()) == 1, started\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

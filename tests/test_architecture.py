@@ -19,7 +19,7 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if "shims" not in path.part
 # A room is a folder or a module of the top level; every room may also import itself.
 ALLOWED: dict[str, set[str]] = {
     "__init__": {"aio", "environment", "events", "host", "model", "sandbox", "script", "settings"},
-    "plugin": {"aio", "environment", "integrations", "model", "sandbox", "settings"},
+    "plugin": {"aio", "environment", "host", "integrations", "model", "sandbox", "settings"},
     "aio": {
         "engine",
         "environment",

@@ -650,3 +650,13 @@ def a_life(extension):
 def test_two_runs_have_the_same_journal(extension):
     first, second = a_life(extension), a_life(extension)
     assert first == second
+
+
+def test_the_subscriptions_of_one_environment_are_bounded(lambda_telemetry: LambdaTelemetry) -> None:
+    for timeout_ms in range(25, 1025):
+        lambda_telemetry.subscribe("http://sandbox.localdomain:4243", buffering={"timeoutMs": timeout_ms})
+    assert len(lambda_telemetry.subscriptions) == 1000
+    first = lambda_telemetry.subscribe("http://sandbox.localdomain:4243", buffering={"timeoutMs": 25})
+    assert first is lambda_telemetry.subscriptions[0]
+    with pytest.raises(MisuseError, match=r"403 Telemetry.TooManySubscriptions: Subscription limit \(1000\) reached"):
+        lambda_telemetry.subscribe("http://sandbox.localdomain:4243", buffering={"timeoutMs": 2000})

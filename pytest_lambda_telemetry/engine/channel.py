@@ -10,7 +10,7 @@ from ..protocol.buffering import Batch, Buffer
 from ..protocol.encoding import cut_record, encode, encode_lines, http_body, tcp_body
 from ..protocol.logs_api import to_logs_events
 from ..protocol.projection import View, category, project, resolve
-from ..protocol.schema import LOG_TYPES, V2022_07
+from ..protocol.schema import LOG_TYPES, V2022_07, V2025_01
 
 LOOP_LENGTH = 3
 """So many batches in a row that hold only output caused by the batch before are a feedback loop."""
@@ -82,6 +82,10 @@ class Channel:
             return False
         self.looping = True
         return True
+
+
+WHOLE = View(V2025_01, "Text")
+"""Everything, as the latest schema version has it: one serialized event for each event."""
 
 
 @dataclass(frozen=True, slots=True)

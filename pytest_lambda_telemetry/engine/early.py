@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..model.event import Event
-from ..protocol.encoding import copied, encode
-from ..protocol.projection import resolve
+from ..protocol.encoding import copied
 
 MAX_EVENTS = 10_000
 MAX_BYTES = 1_048_576
@@ -21,11 +20,17 @@ class EarlyEvents:
         self.lost_size = 0
         self._size = 0
 
-    def keep(self, events: Sequence[Event], stamp: str) -> int:
-        """Remember events with the time they were emitted; how many found no room."""
+    def keep(self, events: Sequence[Event], sizes: Sequence[int], stamp: str) -> int:
+        """Remember events, whose serialized `sizes` in bytes are given, with the time they were emitted.
+
+        Returns how many found no room.
+        """
         lost_before = self.lost_records
-        for event in events:
-            size = len(encode(resolve(event, event.time or stamp)))
+        if lost_before:  # full, as a rule for good
+            self.lost_records += len(events)
+            self.lost_size += sum(sizes)
+            return len(events)
+        for event, size in zip(events, sizes, strict=True):
             if self.lost_records or len(self.events) == MAX_EVENTS or self._size + size > MAX_BYTES:
                 self.lost_records += 1
                 self.lost_size += size

@@ -76,6 +76,11 @@ class Journal:
         )
 
     @property
+    def count(self) -> int:
+        """How many entries were ever recorded."""
+        return self._number
+
+    @property
     def forgotten(self) -> int:
         """How many entries the limit cost."""
         return self._number - len(self._entries)

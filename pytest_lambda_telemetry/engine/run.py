@@ -18,7 +18,7 @@ from ..protocol.contract import SLOW_CONSUMER
 from ..protocol.projection import View, timestamp
 from ..protocol.schema import LOG_TYPES
 from ..protocol.steps import described
-from .channel import LOOP_LENGTH, Channel, Sent, encode_events
+from .channel import LOOP_LENGTH, WHOLE, Channel, Sent, encode_events
 from .clock import LAST_US, Clock, from_us
 from .early import EarlyEvents
 from .journal import Journal
@@ -82,7 +82,7 @@ class Engine(Ownership):
         self._output = output
         self._delay_ms = delay_ms
         self._cuts_records = cut
-        self.collectors: list[dict[Sent, None]] = []
+        self._collectors: dict[int, dict[Sent, None]] = {}  # by identity: two that are empty are equal
         self._filling = False
         self._stamped = 0, ""  # the last stamp and its moment: many events share one
         self._echo = 0  # what output is worth that is taken in now, in `Batch.echo`
@@ -173,13 +173,15 @@ class Engine(Ownership):
     def _spread(self, events: Sequence[Event], *, deliver: bool, source: str, echo: int = -1) -> None:
         with self._lock:
             stamp = self._stamp()
+            views = {channel.view for channel in self.channels}
+            encoded = {view: encode_events(events, stamp, view, cut=self._cuts_records) for view in views}
             if self.early.open:
-                lost = self.early.keep(events, stamp)
+                shared = None if self._cuts_records else encoded.get(WHOLE)
+                whole = shared or encode_events(events, stamp, WHOLE)
+                lost = self.early.keep(events, [len(part) for part in whole.parts], stamp)
                 if lost:
                     self._journal.record("drop", "early events", f"{lost} found no room for a later replay")
             self._journal.record("event", source, summary([event.type for event in events]), preview(events))
-            views = {channel.view for channel in self.channels}
-            encoded = {view: encode_events(events, stamp, view, cut=self._cuts_records) for view in views}
             plan = [(channel, *channel.select(encoded[channel.view])) for channel in self.channels]
         self._filling = self._filling or deliver
         try:
@@ -232,6 +234,16 @@ class Engine(Ownership):
         self._excused.add(extension_name)
 
     # -- deliveries ----------------------------------------------------------------------------------------------------
+
+    def collect(self, attempted: dict[Sent, None]) -> None:
+        """Note every batch that is attempted from now on there, too."""
+        with self._lock:
+            self._collectors[id(attempted)] = attempted
+
+    def stop_collecting(self, attempted: dict[Sent, None]) -> None:
+        """Note them no longer."""
+        with self._lock:
+            self._collectors.pop(id(attempted), None)
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
@@ -329,7 +341,7 @@ class Engine(Ownership):
         subscription = channel.subscription
         with self._lock:
             at = from_us(self.moment()[0])
-            for attempted in (*self._calls, *self.collectors):
+            for attempted in (*self._calls, *self._collectors.values()):
                 attempted[sent] = None
         outcome = self._ports.send(subscription, sent.payload.body)
         with self._lock:

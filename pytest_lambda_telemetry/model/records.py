@@ -68,7 +68,7 @@ class Extension:
         return f"<Extension {self.name} {self.state} events={','.join(self.events)}>"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Subscription:
     """An accepted Subscribe request. `types` and `body` are as sent; `buffering` has the defaults filled in."""
 

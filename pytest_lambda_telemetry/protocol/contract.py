@@ -21,7 +21,6 @@ class Profile:
     """
 
     fidelity: str = "documented"
-    log_format: str = "Text"
     initialization_type: str = "on-demand"
     local_testing: bool = False
     allow_loopback_destination: bool = False
@@ -83,6 +82,7 @@ PORTS = range(1, 65_536)
 
 MAX_BODY_BYTES = 1_048_576  # AWS's emulator
 MAX_EXTENSIONS = 10  # Extensions API
+MAX_SUBSCRIPTIONS = 1_000  # ours: AWS's emulator takes one for each extension, the live service's bound is unknown
 EVENT_TYPES = ("INVOKE", "SHUTDOWN")  # Extensions API
 
 MEDIA_TYPE = "application/json"  # reference
@@ -211,6 +211,16 @@ def subscription_closed(api: Api) -> Refusal:
         f"{api.label} subscription is closed already",
         "subscribe during initialization, before asking for the next event:"
         " init is over once the runtime and every registered extension have asked",
+    )
+
+
+def too_many_subscriptions(api: Api) -> Refusal:
+    """One environment's extensions have made more different subscriptions than memory should hold (ours)."""
+    return single(
+        403,
+        f"{api.prefix}TooManySubscriptions",
+        f"Subscription limit ({MAX_SUBSCRIPTIONS}) reached",
+        "subscribe once, and send the very same body when you do it again",
     )
 
 

@@ -121,5 +121,5 @@ def _concerns(subscription: Subscription, to: object) -> bool:
         case Extension():
             return subscription.extension_id == to.extension_id
         case Subscription():
-            return subscription is to
+            return subscription == to
     raise MisuseError(f"to={to!r} is not valid: pass an extension's name, an Extension or a Subscription")

@@ -27,6 +27,7 @@ from ..protocol.subscription import Accepted
 from ..settings import Settings
 from ..wire.api import Refused, RuntimeApi
 from ..wire.extensions import LiveExtension
+from ..wire.faults import send_with_fault
 from ..wire.sender import Outcome, Sender
 from ..wire.server import Server
 from .children import Children
@@ -57,7 +58,7 @@ class Sandbox:
         self.strictness = Strictness(settings.strict, limit)
         self.faults = FaultPlan()
         self.init_started_us: int | None = None
-        self.happened = threading.Event()
+        self._told_up_to = 0  # journal entries that belong to earlier tests
         self.api = RuntimeApi(self)
         self.shared = shared
         self._limit = limit
@@ -244,7 +245,6 @@ class Sandbox:
     def record(self, kind: str, who: str, what: str, verdict: str = "") -> None:
         with self.lock:
             self.journal.record(kind, who, what, verdict)
-            self.happened.set()
             self.lock.notify_all()
 
     def cover_mocks(self) -> None:
@@ -330,7 +330,13 @@ class Sandbox:
     # -- ports of the engine -------------------------------------------------------------------------------------------
 
     def send(self, subscription: Subscription, body: bytes) -> Outcome:
-        return self.faults.send(self.sender, subscription, body, record=self.record)
+        with self.lock:
+            fault = self.faults.next_for(subscription)
+            if fault is not None:
+                self.journal.record("note", "test", f"fault in a delivery to {subscription.extension_name}", str(fault))
+        if fault is None:
+            return self.sender.send(subscription.destination, body, key=subscription)
+        return send_with_fault(self.sender, fault, subscription.destination, body, key=subscription)
 
     def end_call(self) -> None:
         self.sender.end_call()
@@ -359,6 +365,16 @@ class Sandbox:
     @property
     def forgotten(self) -> int:
         return self.journal.forgotten if self.state != "new" else 0
+
+    @property
+    def has_news(self) -> bool:
+        """Something was recorded since `end_test`."""
+        return self.state != "new" and self.journal.count > self._told_up_to
+
+    def end_test(self) -> None:
+        """What is recorded from now on belongs to the next test."""
+        with self.lock:
+            self._told_up_to = self.journal.count
 
     # -- Lambda's own events -------------------------------------------------------------------------------------------
 

@@ -1,11 +1,9 @@
 """Which deliveries go wrong, because the test said so."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..model.records import Subscription
-from ..wire.faults import Fault, send_with_fault
-from ..wire.sender import Outcome, Sender
+from ..wire.faults import Fault
 
 
 @dataclass(slots=True)
@@ -27,19 +25,10 @@ class FaultPlan:
         """Let the next `times` deliveries go wrong."""
         self._planned.append(Planned(fault, times, to))
 
-    def send(
-        self, sender: Sender, subscription: Subscription, body: bytes, *, record: Callable[[str, str, str, str], None]
-    ) -> Outcome:
-        """Send a batch, with the fault that is due for it, if any; the journal says so, as the answer may not."""
-        fault = self._next(subscription)
-        if fault is None:
-            return sender.send(subscription.destination, body, key=id(subscription))
-        record("note", "test", f"fault in a delivery to {subscription.extension_name}", str(fault))
-        return send_with_fault(sender, fault, subscription.destination, body, key=id(subscription))
-
-    def _next(self, subscription: Subscription) -> Fault | int | None:
+    def next_for(self, subscription: Subscription) -> Fault | int | None:
+        """The fault of the next delivery to a subscription, which is used up; the caller holds the lock."""
         for planned in self._planned:
-            if planned.to is None or any(one is subscription for one in planned.to):
+            if planned.to is None or subscription in planned.to:
                 planned.times -= 1
                 if planned.times == 0:
                     self._planned.remove(planned)

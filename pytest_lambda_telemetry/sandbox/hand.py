@@ -93,7 +93,8 @@ def fail_next_delivery(sandbox: Sandbox, fault: str | int, times: int, to: objec
     parsed = parse_fault(fault)
     _check_times(times)
     whose = None if to is None else tuple(channel.subscription for channel in arguments.channels(sandbox, to))
-    sandbox.faults.add(parsed, times, whose)
+    with sandbox.lock:
+        sandbox.faults.add(parsed, times, whose)
 
 
 def reject_next(

@@ -98,7 +98,7 @@ class Lifecycle:
         who = Identity(invocation.request_id, tenant_id, tracing)
         started_us = sandbox.clock.elapsed_us
         invocation.status = status
-        engine.collectors.append(invocation.attempted)
+        engine.collect(invocation.attempted)
         try:
             with engine.driving("invocation()"):
                 self._start(who)
@@ -117,7 +117,7 @@ class Lifecycle:
                             invocation, who, started_us, duration_ms, error_type, overhead_ms, max_memory_used_mb
                         )
         finally:
-            engine.collectors.remove(invocation.attempted)
+            engine.stop_collecting(invocation.attempted)
             if sandbox.phase is Phase.INVOKE:
                 sandbox.move_to_phase(Trigger.INVOCATION_END)
 
@@ -316,7 +316,8 @@ class Lifecycle:
         sandbox.children.note_dead()
         if deliver:
             sandbox.engine.flush(sandbox.engine.channels)
-        sandbox.strictness.ending = not deliver
+        with sandbox.lock:
+            sandbox.strictness.ending = not deliver
         sandbox.move_to_phase(Trigger.SHUTDOWN)
         limit_ms = self._shutdown_limit_ms()
         for extension in list(sandbox.api.extensions):

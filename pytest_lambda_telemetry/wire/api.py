@@ -312,11 +312,14 @@ class RuntimeApi:
             return self._refuse(route, request, verdict, extension.name)
         for warning in verdict.warnings:
             sandbox.record("note", extension.name, warning)
-        if (api, verdict.body) in extension.accepted:
+        fingerprint = f"{api.name} {json.dumps(verdict.body, sort_keys=True)}"
+        if fingerprint in extension.accepted:
             word = "AlreadySubscribed" if sandbox.profile.observed else "OK"
             return _json(200, word, extension.name, lambda: sandbox.subscribed_again(extension, verdict))
+        if sum(len(one.accepted) for one in self.extensions) >= contract.MAX_SUBSCRIPTIONS:
+            return self._refuse(route, request, contract.too_many_subscriptions(api), extension.name)
         extension.api = api
-        extension.accepted.append((api, verdict.body))
+        extension.accepted.add(fingerprint)
         raw, headers = request.body, request.headers
         return _json(200, "OK", extension.name, lambda: sandbox.subscribed(extension, verdict, api, raw, headers))
 

@@ -51,7 +51,7 @@ class LiveExtension:
     state: ExtensionState = ExtensionState.REGISTERED
     errors: list[str] = field(default_factory=list)
     api: Api | None = None
-    accepted: list[tuple[Api, object]] = field(default_factory=list)
+    accepted: set[str] = field(default_factory=set)
     poll: Poll | None = None
     pending: tuple[Call, bytes] | None = None
 

@@ -267,3 +267,26 @@ def test_leaving_an_environment_without_pytest_checks(run: Run) -> None:
         "    with LambdaTelemetry(Settings(strict=False)): refused()\n"
     )
     run(source).assert_outcomes(passed=1)
+
+
+def test_a_failing_test_that_only_emitted_has_its_section(run: Run) -> None:
+    result = run(
+        "from pytest_lambda_telemetry import events\n"
+        "def test_a(lambda_telemetry):\n    lambda_telemetry.emit(events.function('hello'))\n    assert 0"
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*- AWS Lambda telemetry -*", "+0.000s  test  function  'hello'"])
+
+
+def test_every_failing_test_of_a_wide_environment_has_its_section(run: Run) -> None:
+    result = run(
+        "from pytest_lambda_telemetry import events\n"
+        "@pytest.fixture(scope='module')\n"
+        "def environment(lambda_telemetry_factory):\n    return lambda_telemetry_factory()\n"
+        "@pytest.mark.parametrize('word', ['first', 'second'])\n"
+        "def test_a(environment, word):\n    environment.emit(events.function(word))\n    assert 0\n"
+        "def test_b(environment):\n    assert 0\n"
+    )
+    result.assert_outcomes(failed=3)
+    assert sum("- AWS Lambda telemetry -" in line for line in result.outlines) == 2
+    result.stdout.fnmatch_lines(["+0.000s  test  function  'second'"])
