@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class, to_thread
 
-from .engine.loan import Errand
-from .engine.ownership import Interrupted
+from .engine.turns import Interrupted, WorkerCall
 from .environment import LambdaTelemetry
 from .host.child_names import choose
 from .host.process import ExtensionProcess
@@ -18,8 +17,8 @@ from .model.errors import MisuseError
 from .model.event import Event, Record
 from .model.records import Buffering, Delivery, Extension, Subscription
 from .recorded import Recorded, Target
-from .sandbox.invocation import Invocation, ShutdownReason, Status
-from .sandbox.strictness import ExpectedRejection
+from .sandbox.invocation import Invocation, InvocationOptions, ShutdownReason
+from .sandbox.violations import ExpectedRejection
 from .script import Script
 from .settings import Settings
 
@@ -36,21 +35,12 @@ class AsyncLambdaTelemetry(Recorded):
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self._set_up(LambdaTelemetry(settings))
-
-    def _set_up(self, environment: LambdaTelemetry) -> None:
-        self._sync = environment
-        self._sandbox = environment._sandbox
-
-    @classmethod
-    def _around(cls, environment: LambdaTelemetry) -> Self:
-        made = cls.__new__(cls)
-        made._set_up(environment)
-        return made
+        self._sync = LambdaTelemetry(settings)
 
     async def __aenter__(self) -> Self:
         await to_thread.run_sync(choose, limiter=CapacityLimiter(1))  # it starts a process: not on the running loop
         self._sync.__enter__()
+        self._opened = self._sync._opened
         return self
 
     async def __aexit__(self, *error: Any) -> None:  # the three values of every __exit__
@@ -59,20 +49,25 @@ class AsyncLambdaTelemetry(Recorded):
 
     async def _waiting(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A call that waits for others, on a worker thread; any number of them may wait at once."""
-        return await _away(self._sync._errand(), partial(call, *args, **kwargs))
+        return await _away(self._call(), partial(call, *args, **kwargs))
 
     async def _moving(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A call on a worker thread that owns time meanwhile. Raises MisuseError while another one does."""
-        return await _away(self._loan(f"{call.__name__}()"), partial(call, *args, **kwargs))
+        return await _away(self._lent(f"{call.__name__}()"), partial(call, *args, **kwargs))
 
-    def _loan(self, what: str) -> Errand:
-        loan = self._sync._loan()
-        if loan is None:
+    def _call(self) -> WorkerCall:
+        """A call that moves no time."""
+        return WorkerCall(self._sandbox.turns)
+
+    def _lent(self, what: str) -> WorkerCall:
+        """A call that has the turn. Raises MisuseError while another one has it."""
+        call = WorkerCall(self._sandbox.turns, moves_time=True)
+        if not call.lend():
             raise MisuseError(
                 f"{what} was called while another awaited call still moves time, and only one at a time can: await the"
                 " other one first. (emit() may be called meanwhile: it only buffers)"
             )
-        return loan
+        return call
 
     @asynccontextmanager
     async def _entered(self, make: Callable[[], AbstractContextManager[T]], *, moving: str | None) -> AsyncIterator[T]:
@@ -87,7 +82,7 @@ class AsyncLambdaTelemetry(Recorded):
             entered.append((context, context.__enter__()))
 
         try:
-            await _away(self._loan(moving) if moving else self._sync._errand(), enter)
+            await _away(self._lent(moving) if moving else self._call(), enter)
             yield entered[0][1]
         except BaseException as error:
             if not entered or isinstance(error, GeneratorExit):
@@ -111,7 +106,7 @@ class AsyncLambdaTelemetry(Recorded):
         cancelled = get_cancelled_exc_class()
         if not isinstance(error, cancelled):
             try:
-                return await _away(self._turn(moving, hurried=False), partial(leave, error))
+                return await _away(self._leaving(moving, hurried=False), partial(leave, error))
             except cancelled as cancellation:
                 if begun:
                     raise
@@ -119,11 +114,12 @@ class AsyncLambdaTelemetry(Recorded):
         with CancelScope(shield=True):
             while not begun:
                 with suppress(Interrupted, cancelled):  # asyncio lets a shielded task be cancelled again
-                    await _away(self._turn(moving, hurried=True), partial(leave, error))
+                    await _away(self._leaving(moving, hurried=True), partial(leave, error))
         raise error
 
-    def _turn(self, moving: bool, *, hurried: bool) -> Errand:
-        return self._sync._turn(hurried=hurried) if moving else self._sync._errand()
+    def _leaving(self, moving: bool, *, hurried: bool) -> WorkerCall:
+        """A call that gets the turn as soon as no other call has it."""
+        return WorkerCall(self._sandbox.turns, moves_time=True, interrupted=hurried) if moving else self._call()
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
@@ -166,10 +162,10 @@ class AsyncLambdaTelemetry(Recorded):
 
     async def emit(self, *events: Event) -> tuple[Delivery, ...]:
         """As LambdaTelemetry.emit."""
-        loan = self._sync._loan()
-        if loan is None:  # another call moves time
+        call = WorkerCall(self._sandbox.turns, moves_time=True)
+        if not call.lend():  # another call moves time
             return self._sync.emit(*events)  # only buffers
-        return await _away(loan, partial(self._sync.emit, *events))
+        return await _away(call, partial(self._sync.emit, *events))
 
     async def push(self, batch: Iterable[Event], to: Target | None = None) -> Delivery:
         """As LambdaTelemetry.push."""
@@ -191,60 +187,13 @@ class AsyncLambdaTelemetry(Recorded):
 
     # -- life cycle ----------------------------------------------------------------------------------------------------
 
-    def invocation(
-        self,
-        *,
-        request_id: str | None = None,
-        duration_ms: float | None = None,
-        status: Status = "success",
-        error_type: str | None = None,
-        overhead_ms: float | None = None,
-        max_memory_used_mb: int | None = None,
-        tenant_id: str | None = None,
-        tracing: str | None = None,
-    ) -> AbstractAsyncContextManager[Invocation]:
+    def invocation(self, **options: Unpack[InvocationOptions]) -> AbstractAsyncContextManager[Invocation]:
         """As LambdaTelemetry.invocation, with `async with`."""
-        return self._entered(
-            partial(
-                self._sync.invocation,
-                request_id=request_id,
-                duration_ms=duration_ms,
-                status=status,
-                error_type=error_type,
-                overhead_ms=overhead_ms,
-                max_memory_used_mb=max_memory_used_mb,
-                tenant_id=tenant_id,
-                tracing=tracing,
-            ),
-            moving="invocation()",
-        )
+        return self._entered(partial(self._sync.invocation, **options), moving="invocation()")
 
-    async def invoke(
-        self,
-        *,
-        logs: Sequence[Record] = (),
-        request_id: str | None = None,
-        duration_ms: float | None = None,
-        status: Status = "success",
-        error_type: str | None = None,
-        overhead_ms: float | None = None,
-        max_memory_used_mb: int | None = None,
-        tenant_id: str | None = None,
-        tracing: str | None = None,
-    ) -> Invocation:
+    async def invoke(self, *, logs: Sequence[Record] = (), **options: Unpack[InvocationOptions]) -> Invocation:
         """As LambdaTelemetry.invoke."""
-        return await self._moving(
-            self._sync.invoke,
-            logs=logs,
-            request_id=request_id,
-            duration_ms=duration_ms,
-            status=status,
-            error_type=error_type,
-            overhead_ms=overhead_ms,
-            max_memory_used_mb=max_memory_used_mb,
-            tenant_id=tenant_id,
-            tracing=tracing,
-        )
+        return await self._moving(self._sync.invoke, logs=logs, **options)
 
     async def end_init(self, *, init_duration_ms: float = 100) -> tuple[Delivery, ...]:
         """As LambdaTelemetry.end_init."""
@@ -305,18 +254,26 @@ class AsyncLambdaTelemetry(Recorded):
         return f"<Async{repr(self._sync)[1:]}"
 
 
-async def _away(errand: Errand, call: Callable[[], T]) -> T:
-    """Run an errand on a worker thread of its own. Cancelled, it is cut short, and has ended before this returns.
+def alongside(environment: LambdaTelemetry) -> AsyncLambdaTelemetry:
+    """The same environment for async tests: for fixtures."""
+    made = AsyncLambdaTelemetry()
+    made._sync = environment
+    made._opened = environment._opened
+    return made
+
+
+async def _away(call: WorkerCall, work: Callable[[], T]) -> T:
+    """Make a call on a worker thread of its own. Cancelled, it is cut short, and has ended before this returns.
 
     Needs no timer of the loop, which may be frozen, and no place in the loop's pool, which may be taken.
     """
     try:
-        return await to_thread.run_sync(errand.run, call, abandon_on_cancel=True, limiter=CapacityLimiter(1))
+        return await to_thread.run_sync(call.run, work, abandon_on_cancel=True, limiter=CapacityLimiter(1))
     except BaseException as error:
-        errand.interrupt()
+        call.interrupt()
         if not isinstance(error, (Exception, GeneratorExit)):
             with CancelScope(shield=True):
-                while not errand.ended:
+                while not call.ended:
                     with suppress(get_cancelled_exc_class()):  # asyncio lets a shielded task be cancelled again
-                        await to_thread.run_sync(errand.wait, limiter=CapacityLimiter(1))
+                        await to_thread.run_sync(call.wait, limiter=CapacityLimiter(1))
         raise

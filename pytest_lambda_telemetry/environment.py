@@ -4,23 +4,23 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
-from typing import Self
+from typing import Self, Unpack
 
-from .engine.channel import Sent
-from .engine.journal import DEFAULT_LIMIT
-from .engine.loan import Errand
+from .engine.recordings import Progress
+from .host.environ import child_variables
 from .host.process import ExtensionProcess
+from .model.checks import not_negative
 from .model.errors import MisuseError, ProtocolViolation
 from .model.event import Event, Record
 from .model.records import Buffering, Delivery, Extension, Subscription
 from .recorded import Recorded, Target
-from .sandbox import arguments, hand
-from .sandbox.core import Sandbox, in_event_loop
-from .sandbox.invocation import Invocation, ShutdownReason, Status
-from .sandbox.lifecycle import Lifecycle
-from .sandbox.player import Player
-from .sandbox.strictness import ExpectedRejection
-from .sandbox.waiting import Waits
+from .sandbox import arguments, targets
+from .sandbox.assembly import assemble
+from .sandbox.invocation import Invocation, InvocationOptions, ShutdownReason
+from .sandbox.loops import in_event_loop
+from .sandbox.plan import Planned, call_refusal, delivery_fault
+from .sandbox.sandbox import Sandbox
+from .sandbox.violations import ExpectedRejection, expecting
 from .script import Script
 from .settings import DEFAULTS, Settings
 
@@ -39,67 +39,25 @@ class LambdaTelemetry(Recorded):
             raise MisuseError(
                 f"LambdaTelemetry takes a Settings, not {chosen!r}: LambdaTelemetry(Settings(strict=False))"
             )
-        self._set_up(chosen, None, shared=False, limit=DEFAULT_LIMIT)
-
-    def _set_up(self, settings: Settings, seed: str | None, *, shared: bool, limit: int) -> None:
-        self._sandbox = Sandbox(settings, seed or settings.function_name, shared=shared, limit=limit)
-        self._waits = Waits(self._sandbox)
-        self._lifecycle = Lifecycle(self._sandbox, self._waits)
-        self._player = Player(self._sandbox, self._lifecycle)
-
-    @classmethod
-    def _for_plugin(cls, settings: Settings, seed: str, *, shared: bool, limit: int) -> Self:
-        """An environment of a fixture: named after its test, at the shared address if so wished."""
-        made = cls.__new__(cls)
-        made._set_up(settings, seed, shared=shared, limit=limit)
-        return made
+        self._settings = chosen
 
     def __enter__(self) -> Self:
-        if self._sandbox.state == "new":
-            self._sandbox.start()
+        if self._opened is None:
+            self._opened = assemble(self._settings)
         self._require_open()
-        self._sandbox.own_environ()
+        self._sandbox.enter()
         return self
 
     def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
-        self._end()
-        violations = self._sandbox.violations()
+        self._sandbox.end()
+        violations = self._sandbox.take_violations()
         if error_type is None and violations is not None:
             raise ProtocolViolation(violations)
 
-    def _end(self) -> None:
-        try:
-            self._wind_down()
-        finally:
-            self.close()
-
-    def _wind_down(self) -> None:
-        """The end of a test: whoever waits on next gets SHUTDOWN, children end."""
-        if self._sandbox.state == "open":
-            with self._sandbox.engine.taking_over():
-                self._lifecycle.shutdown("spindown", all_polls=True, deliver=False)
-            with self._sandbox.lock:
-                self._sandbox.api.end_polls()
-
-    def _errand(self) -> Errand:
-        """A call on another thread that moves no time."""
-        self._require_started()
-        return Errand(self._sandbox.engine)
-
-    def _turn(self, *, hurried: bool = False) -> Errand:
-        """A call on another thread that has time as soon as no other call has it."""
-        self._require_started()
-        return Errand(self._sandbox.engine, patient=True, hurried=hurried)
-
-    def _loan(self) -> Errand | None:
-        """A call on another thread that has time; None while another one has it."""
-        self._require_started()
-        lender = self._sandbox.engine.lend()
-        return None if lender is None else Errand(self._sandbox.engine, lender)
-
     def close(self) -> None:
         """End the environment at once: connections, threads and children go, variables and names are restored."""
-        self._sandbox.close()
+        if self._opened is not None:
+            self._opened.close()
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
@@ -110,29 +68,29 @@ class LambdaTelemetry(Recorded):
         its process, shows that it will not come.
         """
         with self._waiting("wait_for_extension()"):
-            return self._waits.extension(name, timeout)
+            return self._sandbox.waits.extension(name, timeout)
 
     def wait_for_subscription(self, name: str | None = None, timeout: float = 5.0) -> Subscription:
         """Wait until an extension's subscription was accepted; raises as `wait_for_extension` does."""
         with self._waiting("wait_for_subscription()"):
-            return self._waits.subscription(name, timeout)
+            return self._sandbox.waits.subscription(name, timeout)
 
     def wait_until_ready(self, name: str | None = None, timeout: float = 5.0) -> Extension:
         """Wait until an extension (without `name`: every one that registered) asks for its next event."""
         with self._waiting("wait_until_ready()"):
-            return self._waits.ready(name, timeout)
+            return self._sandbox.waits.ready(name, timeout)
 
     def wait_until(self, predicate: Callable[[], object], timeout: float = 5.0) -> None:
         """Wait until `predicate()` is true; raises as `wait_for_extension` does."""
         with self._waiting("wait_until()"):
-            self._waits.until(predicate, timeout)
+            self._sandbox.waits.until(predicate, timeout)
 
     # -- acting as the extension ---------------------------------------------------------------------------------------
 
     def register(self, name: str = "test-extension", events: Sequence[str] = ("INVOKE", "SHUTDOWN")) -> Extension:
         """Register by hand, for tests of a listener alone. Raises MisuseError where Lambda would refuse."""
         self._require_open()
-        return hand.register(self._sandbox, name, tuple(events))
+        return self._sandbox.stand_in.register(name, tuple(events))
 
     def subscribe(
         self,
@@ -150,7 +108,7 @@ class LambdaTelemetry(Recorded):
         Lambda would refuse. Brings none of Lambda's own events.
         """
         self._require_open()
-        return hand.subscribe(self._sandbox, uri, tuple(types), schema_version, buffering, name, port)
+        return self._sandbox.stand_in.subscribe(uri, tuple(types), schema_version, buffering, name, port)
 
     # -- telemetry and time --------------------------------------------------------------------------------------------
 
@@ -162,7 +120,7 @@ class LambdaTelemetry(Recorded):
         """
         checked = arguments.events(events)
         self._require_open()
-        if not self._sandbox.engine.owned_here or self._sandbox.engine.driven_elsewhere:
+        if not self._sandbox.turns.mine or self._sandbox.turns.held_elsewhere:
             self._sandbox.engine.emit(checked, deliver=False, source="test")
             return ()
         with self._driving("emit()") as attempted:
@@ -173,9 +131,9 @@ class LambdaTelemetry(Recorded):
         """Send exactly these events as one batch now, past buffer and type filter. `to` is needed with several."""
         checked = arguments.events(batch)
         with self._driving("push()"):
-            channel = arguments.one_channel(self._sandbox, to)
-            self._sandbox.children.require_running(channel.subscription.extension_name)
-            return self._sandbox.engine.push(channel, checked).snapshot
+            subscriber = targets.one_subscriber(self._sandbox.engine, to)
+            self._sandbox.children.require_running(subscriber.name)
+            return self._sandbox.engine.push(subscriber, checked).snapshot
 
     def advance(self, delta: timedelta | None = None, *, seconds: float = 0, ms: float = 0) -> tuple[Delivery, ...]:
         """Move time forward, stopping at each due moment to deliver, in order; returns what was delivered or tried.
@@ -190,7 +148,8 @@ class LambdaTelemetry(Recorded):
     def flush(self, to: Target | None = None) -> tuple[Delivery, ...]:
         """Deliver what is buffered now, also while the environment is frozen; not to a process that is stopped then."""
         with self._driving("flush()") as attempted:
-            self._sandbox.engine.flush(self._sandbox.children.reachable(arguments.channels(self._sandbox, to)))
+            wanted = targets.subscribers(self._sandbox.engine, to)
+            self._sandbox.engine.flush(self._sandbox.children.reachable(wanted))
         return _snapshots(attempted)
 
     def play(self, script: Script) -> tuple[Delivery, ...]:
@@ -205,23 +164,12 @@ class LambdaTelemetry(Recorded):
         if not isinstance(script, Script):
             raise MisuseError(f"play() takes a Script, not {script!r}; Script([(0, event), …]) makes one")
         with self._driving("play()") as attempted:
-            self._player.play(script)
+            self._sandbox.player.play(script)
         return _snapshots(attempted)
 
     # -- life cycle ----------------------------------------------------------------------------------------------------
 
-    def invocation(
-        self,
-        *,
-        request_id: str | None = None,
-        duration_ms: float | None = None,
-        status: Status = "success",
-        error_type: str | None = None,
-        overhead_ms: float | None = None,
-        max_memory_used_mb: int | None = None,
-        tenant_id: str | None = None,
-        tracing: str | None = None,
-    ) -> AbstractContextManager[Invocation]:
+    def invocation(self, **options: Unpack[InvocationOptions]) -> AbstractContextManager[Invocation]:
         """An invocation: INVOKE and platform.start on entering, the function's work in the block, the rest on leaving.
 
         On leaving: platform.runtimeDone (after `duration_ms` of virtual time at least), then time moves on until what
@@ -231,54 +179,15 @@ class LambdaTelemetry(Recorded):
         `tracing` is the trace header's value. Managed Instances have neither runtimeDone nor freeze. Ends init, if it
         has not ended. An exception in the block ends the invocation with status "error" and propagates.
         """
-        arguments.invocation(
-            status=status,
-            error_type=error_type,
-            texts={"request_id": request_id, "error_type": error_type, "tenant_id": tenant_id, "tracing": tracing},
-            numbers={
-                "duration_ms": duration_ms,
-                "overhead_ms": overhead_ms,
-                "max_memory_used_mb": max_memory_used_mb,
-            },
-        )
+        arguments.invocation(options)
         self._forbid_blocking("invocation()")
-        return self._lifecycle.invocation(
-            request_id=request_id,
-            duration_ms=duration_ms,
-            status=status,
-            error_type=error_type,
-            overhead_ms=overhead_ms,
-            max_memory_used_mb=max_memory_used_mb,
-            tenant_id=tenant_id,
-            tracing=tracing,
-        )
+        return self._sandbox.invocations.invocation(options)
 
-    def invoke(
-        self,
-        *,
-        logs: Sequence[Record] = (),
-        request_id: str | None = None,
-        duration_ms: float | None = None,
-        status: Status = "success",
-        error_type: str | None = None,
-        overhead_ms: float | None = None,
-        max_memory_used_mb: int | None = None,
-        tenant_id: str | None = None,
-        tracing: str | None = None,
-    ) -> Invocation:
+    def invoke(self, *, logs: Sequence[Record] = (), **options: Unpack[InvocationOptions]) -> Invocation:
         """`invocation` in one call, with the function's log lines."""
         self._forbid_blocking("invoke()")
         records = arguments.log_records(logs)
-        with self.invocation(
-            request_id=request_id,
-            duration_ms=duration_ms,
-            status=status,
-            error_type=error_type,
-            overhead_ms=overhead_ms,
-            max_memory_used_mb=max_memory_used_mb,
-            tenant_id=tenant_id,
-            tracing=tracing,
-        ) as invocation:
+        with self.invocation(**options) as invocation:
             if records:
                 invocation.log(*records)
         return invocation
@@ -288,28 +197,28 @@ class LambdaTelemetry(Recorded):
 
         `init_duration_ms` of virtual time pass when init took none.
         """
-        arguments.not_negative("init_duration_ms", init_duration_ms)
+        not_negative("init_duration_ms", init_duration_ms)
         with self._driving("end_init()") as attempted:
-            self._lifecycle.end_init(init_duration_ms)
+            self._sandbox.stage.end_init(init_duration_ms)
         return _snapshots(attempted)
 
     def shutdown(self, reason: ShutdownReason = "spindown") -> tuple[Delivery, ...]:
         """Thaw, deliver what is buffered, send SHUTDOWN, wait for child processes to end as long as Lambda would."""
-        if self._sandbox.state == "closed":
+        if self._sandbox.closed:
             return ()
         with self._driving("shutdown()") as attempted:
-            self._lifecycle.shutdown(reason)
+            self._sandbox.stage.shutdown(reason)
         return _snapshots(attempted)
 
     def freeze(self) -> None:
         """Freeze the environment, as between invocations: wall time moves, nothing is delivered, no timer runs."""
         self._require_open()
-        self._lifecycle.freeze()
+        self._sandbox.stage.freeze()
 
     def thaw(self) -> None:
         """Let it go on where it was; the next call that moves time delivers."""
         self._require_open()
-        self._lifecycle.thaw()
+        self._sandbox.stage.thaw()
 
     # -- faults, processes ---------------------------------------------------------------------------------------------
 
@@ -320,7 +229,10 @@ class LambdaTelemetry(Recorded):
         pretends to have got. Raises MisuseError for any other.
         """
         self._require_open()
-        hand.fail_next_delivery(self._sandbox, fault, times, to)
+        whose = None
+        if to is not None:
+            whose = tuple(one.subscription for one in targets.subscribers(self._sandbox.engine, to))
+        self._plan(delivery_fault(fault, times, whose))
 
     def reject_next(
         self, route: str, status: int = 500, error_type: str | None = None, message: str | None = None, times: int = 1
@@ -331,7 +243,11 @@ class LambdaTelemetry(Recorded):
         Raises MisuseError for another route, or a status that is no error.
         """
         self._require_open()
-        hand.reject_next(self._sandbox, route, status, error_type, message, times)
+        self._plan(call_refusal(route, status, error_type, message, times))
+
+    def _plan(self, planned: Planned) -> None:
+        with self._sandbox.lock:
+            self._sandbox.plan.add(planned)
 
     def run_extension(
         self,
@@ -347,7 +263,8 @@ class LambdaTelemetry(Recorded):
         MisuseError when it cannot be started, or no file gives it a name.
         """
         self._require_open()
-        return hand.run_extension(self._sandbox, argv, name, env, cwd)
+        variables = child_variables(self._sandbox.variables, env or {})
+        return self._sandbox.children.run(argv, name=name, variables=variables, cwd=cwd)
 
     # -- strictness ----------------------------------------------------------------------------------------------------
 
@@ -363,23 +280,23 @@ class LambdaTelemetry(Recorded):
 
     @contextmanager
     def _expect_rejection(self, match: str | None, timeout: float) -> Iterator[ExpectedRejection]:
-        with hand.expecting_rejection(self._sandbox, match) as expected:
+        sandbox = self._sandbox
+        with expecting(sandbox.violations, match, sandbox.lock) as expected:
             yield expected
             with self._waiting("expect_rejection()"):
-                hand.await_rejection(self._sandbox, expected, timeout)
+                sandbox.waits.rejection(expected, timeout)
 
     def check(self) -> None:
         """Raise ProtocolViolation for everything the extension did wrong so far; clears what it raised."""
         self._require_open()
         self._sandbox.children.note_dead()
         with self._sandbox.lock:
-            self._sandbox.strictness.check()
+            self._sandbox.violations.check()
 
     # -- guards --------------------------------------------------------------------------------------------------------
 
     def _require_open(self) -> None:
-        self._require_started()
-        if self._sandbox.state == "closed":
+        if self._sandbox.closed:
             raise MisuseError("this environment is closed: its test is over; what it recorded can still be read")
         self._sandbox.cover_mocks()
 
@@ -393,9 +310,9 @@ class LambdaTelemetry(Recorded):
             )
 
     @contextmanager
-    def _driving(self, what: str) -> Iterator[dict[Sent, None]]:
+    def _driving(self, what: str) -> Iterator[dict[Progress, None]]:
         self._forbid_blocking(what)
-        with self._sandbox.engine.driving(what) as attempted:
+        with self._sandbox.turns.hold(what) as attempted:
             self._sandbox.engine.catch_up()
             yield attempted
 
@@ -406,8 +323,17 @@ class LambdaTelemetry(Recorded):
         yield
 
     def __repr__(self) -> str:
-        return f"<LambdaTelemetry {self._sandbox.state} seed={self._sandbox.seed!r}>"
+        if self._opened is None:
+            return f"<LambdaTelemetry new seed={self._settings.function_name!r}>"
+        return f"<LambdaTelemetry {self._opened.phases.life} seed={self._opened.seed!r}>"
 
 
-def _snapshots(attempted: Iterable[Sent]) -> tuple[Delivery, ...]:
-    return tuple(sent.snapshot for sent in attempted)
+def over(sandbox: Sandbox) -> LambdaTelemetry:
+    """The environment whose parts these are: for fixtures, which look after the parts themselves."""
+    made = LambdaTelemetry(sandbox.settings)
+    made._opened = sandbox
+    return made
+
+
+def _snapshots(attempted: Iterable[Progress]) -> tuple[Delivery, ...]:
+    return tuple(one.snapshot for one in attempted)

@@ -25,8 +25,8 @@ from .protocol.fields import DERIVED, Derived, build, number, overhead_spans, ru
 from .protocol.projection import Captured
 from .protocol.schema import (
     InitializationType,
+    InitPhase,
     LifecycleEvent,
-    Phase,
     Span,
     Status,
     TelemetryType,
@@ -77,7 +77,7 @@ def _trace(of: object, given: Tracing | str | Derived | None) -> Tracing | str |
 def platform_init_start(
     *,
     initialization_type: InitializationType = "on-demand",
-    phase: Phase = "init",
+    phase: InitPhase = "init",
     runtime_version: str | None = _RUNTIME,
     runtime_version_arn: str | None = _RUNTIME_ARN,
     function_name: str | None = _FUNCTION,
@@ -107,7 +107,7 @@ def platform_init_start(
 def platform_init_runtime_done(
     *,
     initialization_type: InitializationType = "on-demand",
-    phase: Phase = "init",
+    phase: InitPhase = "init",
     status: Status = "success",
     error_type: str | Derived | None = DERIVED,
     spans: Sequence[Span] | None = None,
@@ -130,7 +130,7 @@ def platform_init_runtime_done(
 def platform_init_report(
     *,
     initialization_type: InitializationType = "on-demand",
-    phase: Phase = "init",
+    phase: InitPhase = "init",
     status: Status = "success",
     error_type: str | Derived | None = DERIVED,
     duration_ms: float = _INIT_MS,

@@ -1,17 +1,17 @@
 """What a test reads of an environment: what it is, what was recorded, and assertions about it."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from . import assertions
-from .engine.journal import Entry
+from .captures import ndjson
 from .model.errors import MisuseError
 from .model.records import Delivery, Extension, Rejection, Request, Subscription
-from .sandbox import arguments, captures
-from .sandbox.core import Sandbox
-from .views.text import timeline
+from .sandbox import targets
+from .sandbox.sandbox import Sandbox
+from .views import assertions
+from .views.entries import Entry
 
 T = TypeVar("T")
 
@@ -22,32 +22,37 @@ Target = str | Extension | Subscription
 class Recorded:
     """The half of LambdaTelemetry that changes nothing, and can still be read when the environment is closed."""
 
-    _sandbox: Sandbox
+    _opened: Sandbox | None = None
+
+    @property
+    def _sandbox(self) -> Sandbox:
+        """The environment's parts. Raises MisuseError before it was started."""
+        if self._opened is None:
+            raise MisuseError(
+                "this environment is not started: use it as `with LambdaTelemetry() as lambda_telemetry:`"
+            )
+        return self._opened
 
     # -- what it is ----------------------------------------------------------------------------------------------------
 
     @property
     def runtime_api(self) -> str:
         """`"127.0.0.1:PORT"`, the value of AWS_LAMBDA_RUNTIME_API."""
-        self._require_started()
         return self._sandbox.runtime_api
 
     @property
     def env(self) -> dict[str, str]:
         """The variables that a child process of an extension needs, and nothing of the caller's credentials."""
-        self._require_started()
         return dict(self._sandbox.env)
 
     @property
     def now(self) -> datetime:
         """The environment's wall time, which stamps events (aware, UTC)."""
-        self._require_started()
         return self._sandbox.now_and_elapsed()[0]
 
     @property
     def elapsed(self) -> timedelta:
         """How long the environment has run; stands still while it is frozen."""
-        self._require_started()
         return self._sandbox.now_and_elapsed()[1]
 
     # -- what was recorded ---------------------------------------------------------------------------------------------
@@ -55,45 +60,49 @@ class Recorded:
     @property
     def requests(self) -> tuple[Request, ...]:
         """Every request that was answered, oldest first; a poll is there once it is answered."""
-        return self._snapshot(self._sandbox.requests)
+        return self._read(lambda sandbox: tuple(sandbox.recordings.requests))
 
     @property
     def extensions(self) -> tuple[Extension, ...]:
-        """Every extension that registered."""
-        with self._sandbox.lock:
-            return tuple(one.snapshot for one in self._sandbox.api.extensions)
+        """Every extension that registered, as it stands now."""
+        return self._read(lambda sandbox: tuple(one.snapshot for one in sandbox.extensions))
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
         """Every subscription that was accepted."""
-        return self._snapshot(self._sandbox.subscriptions)
+        return self._read(lambda sandbox: tuple(sandbox.recordings.subscriptions))
 
     @property
     def rejections(self) -> tuple[Rejection, ...]:
         """Every Subscribe that was refused, expected or not."""
-        return self._snapshot(self._sandbox.strictness.rejections)
+        return self._read(lambda sandbox: tuple(sandbox.recordings.rejections))
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
         """Every batch that was sent or tried, as it stands now."""
-        return self._sandbox.engine.deliveries if self._sandbox.state != "new" else ()
+        return self._read(lambda sandbox: sandbox.recordings.deliveries)
 
     @property
     def journal(self) -> tuple[Entry, ...]:
         """Everything that happened, in order; of a long story the newest part (`lambda_telemetry_journal_limit`)."""
-        return self._sandbox.entries()
+        return self._read(lambda sandbox: sandbox.entries())
 
     def timeline(self) -> str:
         """The journal as aligned text: virtual time, who, what, verdict."""
-        with self._sandbox.lock:
-            now = self.elapsed if self._sandbox.state != "new" else None
-            return timeline(self.journal, self._sandbox.forgotten, now)
+        return self._sandbox.timeline() if self._opened else ""
+
+    def _read(self, of: Callable[[Sandbox], tuple[T, ...]]) -> tuple[T, ...]:
+        """A snapshot of what was recorded; nothing before the start."""
+        if self._opened is None:
+            return ()
+        with self._opened.lock:
+            return of(self._opened)
 
     # -- about what was recorded ---------------------------------------------------------------------------------------
 
     def save_ndjson(self, path: str | os.PathLike[str]) -> None:
         """Write what was delivered, one event a line, for `Script.from_ndjson`. Raises OSError."""
-        captures.save(path, self.deliveries)
+        ndjson.save(path, self.deliveries)
 
     def assert_subscribed(self, name: str | None = None, **expected: Any) -> Subscription:  # any field's value
         """The subscription (of `name`) that has these fields, others being free.
@@ -108,18 +117,8 @@ class Recorded:
 
         Raises AssertionError that shows the nearest miss.
         """
-        return assertions.delivered(arguments.deliveries_to(self.deliveries, to), types)
+        return assertions.delivered(targets.deliveries_to(self.deliveries, to), types)
 
     def assert_nothing_delivered(self, to: Target | None = None) -> None:
         """No batch was acknowledged so far. Raises AssertionError that lists those that were."""
-        assertions.nothing_delivered(arguments.deliveries_to(self.deliveries, to))
-
-    def _require_started(self) -> None:
-        if self._sandbox.state == "new":
-            raise MisuseError(
-                "this environment is not started: use it as `with LambdaTelemetry() as lambda_telemetry:`"
-            )
-
-    def _snapshot(self, values: Iterable[T]) -> tuple[T, ...]:
-        with self._sandbox.lock:
-            return tuple(values)
+        assertions.nothing_delivered(targets.deliveries_to(self.deliveries, to))

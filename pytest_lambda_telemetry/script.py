@@ -14,13 +14,13 @@ from random import Random
 from typing import Self, cast
 
 from . import events
-from .lifecycles import InvocationOptions, Lifecycles, Timed
 from .model.errors import MisuseError
 from .model.event import Event
 from .protocol import schema
 from .protocol.encoding import from_text
 from .protocol.projection import moment
-from .protocol.steps import (
+from .story.lifecycles import InvocationOptions, Lifecycles, Timed
+from .story.steps import (
     ACTIONS,
     Action,
     EndInit,

@@ -28,6 +28,7 @@ from pytest_lambda_telemetry import (
     WaitTimeout,
     events,
 )
+from pytest_lambda_telemetry.aio import alongside
 
 from .helpers import EXTENSION, IDENTIFIER, TELEMETRY, Listener, subscribe_body
 
@@ -776,7 +777,7 @@ def test_time_is_not_lent_to_another_threads_loop_while_its_owner_moves_it(lambd
 
     async def move() -> None:
         with pytest.raises(MisuseError) as caught:
-            await AsyncLambdaTelemetry._around(lambda_telemetry).advance(ms=1)
+            await alongside(lambda_telemetry).advance(ms=1)
         refused.append(str(caught.value))
 
     def answer(_number: int) -> int:

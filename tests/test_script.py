@@ -94,7 +94,7 @@ def test_the_options_of_an_invocation_reach_its_events():
         "requestId": "chosen",
         "version": "7",
         "functionArn": "arn:aws:lambda:us-east-1:123456789012:function:billing",
-        "tracing": {"type": "X-Amzn-Trace-Id", "value": "Root=1-2"},
+        "tracing": {**schema.tracing("chosen"), "value": "Root=1-2"},
     }
     assert (report["metrics"]["memorySizeMB"], report["metrics"]["maxMemoryUsedMB"]) == (512, 100)
     assert "spans" not in report

@@ -9,7 +9,7 @@ import pytest
 from freezegun import freeze_time
 
 from pytest_lambda_telemetry import AsyncLambdaTelemetry, LambdaTelemetry, Retry, Settings, events
-from pytest_lambda_telemetry.model.real import Real
+from pytest_lambda_telemetry.real import Real
 
 from .helpers import Listener
 

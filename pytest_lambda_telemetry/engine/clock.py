@@ -7,20 +7,11 @@ leaving their freeze only remap the wall. All in microseconds.
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
-from ..model.real import Real
+from ..model.ports import ForeignClock
+from ..real import Real
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class ForeignClock(Protocol):
-    """Somebody else's time that this process is under: freezegun's or time-machine's."""
-
-    @property
-    def key(self) -> object: ...
-    def now_us(self) -> int: ...
-    def move_us(self, delta_us: int) -> None: ...
 
 
 def to_us(moment: datetime) -> int:

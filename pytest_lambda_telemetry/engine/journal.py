@@ -1,86 +1,83 @@
-"""Everything that happened, recorded once and in order; reports, assertions and the timeline are views of it.
+"""Everything that happened, recorded once and in order, as facts.
 
-It has a limit from the start: the bytes of deliveries go first, then the oldest entries; how many went stays known.
+It has a limit from the start: the bytes of deliveries and of events go first, then the oldest facts; how many there
+were stays known.
 """
 
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from typing import Protocol
 
-from ..model.records import Payload
-from .clock import from_us
+from ..model.facts import Emitted, Fact
 
 DEFAULT_LIMIT = 65_536
-"""Entries kept; and as many KiB of delivered bytes."""
+"""Facts kept; and as many KiB of delivered bytes and emitted events."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One line of the journal.
+class Held(Protocol):
+    """Bytes that the journal may let go."""
 
-    `elapsed` and `at` are the environment's time, `kind` what sort of thing happened (`request`, `event`, `delivery`,
-    `drop`, `lifecycle`, `note`, `stray`), `who` it concerns, `what` happened and with what `verdict`.
-    """
+    def release(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A fact with its place: `number` counts from 1, the times are the environment's, in microseconds."""
 
     number: int
-    at: datetime
-    elapsed: timedelta
-    kind: str
-    who: str
-    what: str
-    verdict: str
+    wall_us: int
+    elapsed_us: int
+    fact: Fact
 
 
 class Journal:
     """An append-only record with a limit. The caller holds the environment's lock.
 
-    `times` tells wall and elapsed microseconds.
+    `times` tells wall and elapsed microseconds, `fold` is told every fact, at once and in order.
     """
 
-    def __init__(self, times: Callable[[], tuple[int, int]], limit: int = DEFAULT_LIMIT) -> None:
+    def __init__(
+        self,
+        times: Callable[[], tuple[int, int]],
+        fold: Callable[[Fact], None] = lambda _fact: None,
+        limit: int = DEFAULT_LIMIT,
+    ) -> None:
         self.limit = limit
         self._times = times
-        self._number = 0
-        self._entries: deque[tuple[int, int, int, str, str, str, str]] = deque(maxlen=limit)
-        self._payloads: deque[Payload] = deque()
-        self._payload_bytes = 0
+        self._fold = fold
+        self._count = 0
+        self._facts: deque[tuple[int, int, int, Fact]] = deque(maxlen=limit)
+        self._held: deque[Held] = deque()
+        self._held_bytes = 0
 
-    def record(self, kind: str, who: str, what: str, verdict: str = "") -> None:
-        """Append one entry, stamped with the environment's time."""
-        self._number += 1
-        # an Entry is made of it when somebody asks: few are ever read
-        self._entries.append((self._number, *self._times(), kind, who, what, verdict))
+    def add(self, fact: Fact) -> None:
+        """Append one fact, stamped with the environment's time."""
+        self._count += 1
+        self._facts.append((self._count, *self._times(), fact))
+        if type(fact) is Emitted:
+            self.hold(fact.held, fact.held.size)
+        else:
+            self._fold(fact)
 
-    def keep(self, payload: Payload) -> None:
-        """Hold the bytes of a delivery, and let the oldest go where they are too many."""
-        self._payloads.append(payload)
-        self._payload_bytes += len(payload.body)
-        while self._payload_bytes > self.limit * 1024 and len(self._payloads) > 1:
-            self._payload_bytes -= self._payloads.popleft().release()
+    def hold(self, what: Held, size: int) -> None:
+        """Keep bytes for as long as there is room, and let the oldest go where they are too many."""
+        self._held.append(what)
+        self._held_bytes += size
+        while self._held_bytes > self.limit * 1024 and len(self._held) > 1:
+            self._held_bytes -= self._held.popleft().release()
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def facts(self) -> tuple[Recorded, ...]:
         """What is kept, oldest first."""
-        return tuple(
-            Entry(
-                number=number,
-                at=from_us(wall_us),
-                elapsed=timedelta(microseconds=elapsed_us),
-                kind=kind,
-                who=who,
-                what=what,
-                verdict=verdict,
-            )
-            for number, wall_us, elapsed_us, kind, who, what, verdict in self._entries
-        )
+        return tuple(Recorded(*stored) for stored in self._facts)
 
     @property
     def count(self) -> int:
-        """How many entries were ever recorded."""
-        return self._number
+        """How many facts were ever recorded."""
+        return self._count
 
     @property
     def forgotten(self) -> int:
-        """How many entries the limit cost."""
-        return self._number - len(self._entries)
+        """How many of them the limit cost."""
+        return self._count - len(self._facts)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ..model.real import Real
+from ..real import Real
 
 SANDBOX_NAMES = ("sandbox.localdomain", "sandbox")
 LOOPBACK = "127.0.0.1"

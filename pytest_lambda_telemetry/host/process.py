@@ -13,7 +13,7 @@ from pathlib import Path
 from select import POLLIN, poll
 
 from ..model.errors import MisuseError, WaitTimeout
-from ..model.real import Real
+from ..real import Real
 from . import leftovers
 from .child_names import Resolution, choose
 from .output import INBOX_BYTES, INBOX_LINES, Output

@@ -22,24 +22,6 @@ class Listener(Protocol):
         """Time has moved, forward or back; what it raises reaches the test out of its own call."""
 
 
-class ForeignClock(Protocol):
-    """The clock the whole process sees now, read and moved without anybody noticing."""
-
-    @property
-    def name(self) -> str:
-        """The library's: "freezegun" or "time-machine"."""
-
-    @property
-    def key(self) -> object:
-        """What is active, by identity: another object when a nested freeze begins or ends."""
-
-    def now_us(self) -> int:
-        """Microseconds since the epoch, UTC, as the next read in this process sees them; reading moves nothing."""
-
-    def move_us(self, delta_us: int) -> None:
-        """Move exactly this far from now, without a call to any Listener."""
-
-
 class _Thread(threading.local):
     quiet = False
 

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any
 
-from .following import ForeignClock, Listener, MoveHooks
+from ..model.ports import ForeignClock
+from .following import Listener, MoveHooks
 
 _EPOCH = datetime(1970, 1, 1)  # naive, as freezegun keeps its times: UTC, whatever tz_offset says
 _MICROSECOND = timedelta(microseconds=1)

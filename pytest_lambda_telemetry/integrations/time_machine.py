@@ -11,7 +11,8 @@ from types import ModuleType
 from typing import Any
 
 from ..model.errors import MisuseError
-from .following import ForeignClock, Listener, MoveHooks
+from ..model.ports import ForeignClock
+from .following import Listener, MoveHooks
 
 _NEITHER_UTC_NOR_NAMED = timezone(timedelta(hours=1))
 

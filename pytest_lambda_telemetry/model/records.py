@@ -6,7 +6,7 @@ of the environment's time.
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -181,4 +181,9 @@ def summary(types: Sequence[str]) -> str:
     """Event types for a person: `platform.start, function ×3`."""
     if len(types) == 1:
         return types[0]
-    return ", ".join(f"{name} ×{count}" if count > 1 else name for name, count in Counter(types).items())
+    return in_words(Counter(types))
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """Event types with how many of each, for a person."""
+    return ", ".join(f"{name} ×{count}" if count > 1 else name for name, count in counts.items())

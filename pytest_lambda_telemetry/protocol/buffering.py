@@ -47,21 +47,23 @@ class Loss:
 class Batch:
     """Serialized events that travel together, due at `due_us`; `parts` are the events, `types` theirs, `size` in bytes.
 
-    `replay`: it takes up no room that new events need. `attempts` counts the tries at sending it. `announced` is the
-    loss a `platform.logsDropped` among them reports, `announcement_at` that event's index; `echo` how many batches in a
-    row, each of nothing but output that the one before has caused, end with it (-1: it holds anything but output of
-    processes).
+    `segments` are their serial numbers, piece by piece as they came. `replay`: it takes up no room that new events
+    need. `attempts` counts the tries at sending it. `announced` is the loss a `platform.logsDropped` among them
+    reports, `announcement_at` that event's index, `announcement_segment` that of its number. `generation` is the least
+    that its events came with; what it means is the caller's.
     """
 
     due_us: int
     replay: bool = False
     parts: list[bytes] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
+    segments: list[Sequence[int]] = field(default_factory=list)
     size: int = 0
     attempts: int = 0
     announced: Loss | None = None
     announcement_at: int = 0
-    echo: int = sys.maxsize
+    announcement_segment: int = 0
+    generation: int = sys.maxsize
 
     @property
     def announcement_size(self) -> int:
@@ -138,11 +140,13 @@ class Buffer:
         now_us: int,
         reason: str,
         *,
+        numbers: Sequence[int] = (),
         replay: bool = False,
-        echo: int = -1,
+        generation: int = -1,
     ) -> int:
         """Take events from index `begin` until a batch is full or all are taken; the index of the first not taken.
 
+        `numbers` are their serial numbers, where anybody wants to know them again.
         Where there is no room the rest is lost, for `reason`, and counts as taken. A replay is never lost.
         """
         if not (replay or self._has_room):
@@ -161,14 +165,15 @@ class Buffer:
             size = batch.size + sum(map(len, chunk))
         batch.parts += chunk
         batch.types += types[begin:end]
+        batch.segments.append(numbers[begin:end])
         batch.size = size
-        batch.echo = min(batch.echo, echo)
+        batch.generation = min(batch.generation, generation)
         self.accepted += end - begin
         if size >= limits.max_bytes or len(batch.parts) >= limits.max_items:
             self._close(now_us)
         return end
 
-    def announce(self, part: bytes, now_us: int) -> None:
+    def announce(self, part: bytes, now_us: int, number: int = 0) -> None:
         """Put the `platform.logsDropped` that reports `loss_to_announce` behind what was buffered before the loss.
 
         It takes the place of one that waits in the open batch: a subscriber is told once.
@@ -182,13 +187,16 @@ class Buffer:
         if batch.announced:
             batch.size -= batch.announcement_size
             del batch.parts[batch.announcement_at], batch.types[batch.announcement_at]
+            del batch.segments[batch.announcement_segment]
         else:
             self.accepted += 1
         batch.announced, batch.announcement_at = loss, len(batch.parts)
+        batch.announcement_segment = len(batch.segments)
+        batch.segments.append((number,))
         batch.parts.append(part)
         batch.types.append("platform.logsDropped")
         batch.size += len(part)
-        batch.echo = -1
+        batch.generation = -1
         if batch.size >= self._limits.max_bytes or len(batch.parts) >= self._limits.max_items:
             self._close(now_us)
 

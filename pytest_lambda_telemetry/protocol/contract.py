@@ -84,6 +84,8 @@ MAX_BODY_BYTES = 1_048_576  # AWS's emulator
 MAX_EXTENSIONS = 10  # Extensions API
 MAX_SUBSCRIPTIONS = 1_000  # ours: AWS's emulator takes one for each extension, the live service's bound is unknown
 EVENT_TYPES = ("INVOKE", "SHUTDOWN")  # Extensions API
+SHUTDOWN_LIMITS_MS: Mapping[str, int] = MappingProxyType({"none": 0, "internal": 500, "external": 2_000})
+"""How long extensions may take to shut down, by the kinds that are there (Extensions API)."""
 
 MEDIA_TYPE = "application/json"  # reference
 

@@ -19,8 +19,8 @@ from .schema import (
     RESPONSE_SPANS,
     TRACE_TYPE,
     InitializationType,
+    InitPhase,
     LifecycleEvent,
-    Phase,
     Span,
     Status,
     TelemetryType,
@@ -149,7 +149,7 @@ _INITIALIZATION_TYPE = listed(get_args(InitializationType))
 FIELDS: Final[Mapping[str, tuple[str, Check]]] = MappingProxyType(
     {
         "initialization_type": ("initializationType", _INITIALIZATION_TYPE),
-        "phase": ("phase", listed(get_args(Phase))),
+        "phase": ("phase", listed(get_args(InitPhase))),
         "status": ("status", listed(STATUSES)),
         "error_type": ("errorType", text),
         "request_id": ("requestId", text),

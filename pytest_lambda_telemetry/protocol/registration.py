@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from . import contract
 from .contract import Profile, Refusal, single
-from .strict_json import DecodeError, decode, printable, shown
+from .strict_json import Body, printable, shown
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -48,7 +48,7 @@ def unknown_identifier(identifier: str) -> Refusal:
 
 
 def validate_registration(
-    *, name: str | None, raw: bytes, profile: Profile, taken: Collection[str], init_over: bool, internal: bool
+    *, name: str | None, body: Body, profile: Profile, taken: Collection[str], init_over: bool, internal: bool
 ) -> tuple[str, ...] | Refusal:
     """The events an extension registers for, each once, in the order it named them; or why it may not register.
 
@@ -56,7 +56,7 @@ def validate_registration(
     started this extension. An event named twice is tolerated, and so is an empty array: such an extension is never
     woken. The `events` array itself must be there.
     """
-    return _may_register(name, taken, init_over) or _events(raw, profile, internal)
+    return _may_register(name, taken, init_over) or _events(body, profile, internal)
 
 
 def _may_register(name: str | None, taken: Collection[str], init_over: bool) -> Refusal | None:
@@ -91,11 +91,10 @@ def _may_register(name: str | None, taken: Collection[str], init_over: bool) -> 
     return None
 
 
-def _events(raw: bytes, profile: Profile, internal: bool) -> tuple[str, ...] | Refusal:
-    try:
-        body = decode(raw)
-    except DecodeError as error:
-        return _bad_format(error.message)
+def _events(given: Body, profile: Profile, internal: bool) -> tuple[str, ...] | Refusal:
+    if given.error is not None:
+        return _bad_format(given.error.message)
+    body = given.value
     events = body.get("events") if isinstance(body, dict) else None
     if not isinstance(events, list):
         return _bad_format(f"the body should be an object with an array of events; {shown(body)} arrived")

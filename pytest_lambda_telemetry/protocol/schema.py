@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 
 Status = Literal["success", "error", "failure", "timeout"]
 InitializationType = Literal["on-demand", "provisioned-concurrency", "snap-start", "lambda-managed-instances"]
-Phase = Literal["init", "invoke"]
+InitPhase = Literal["init", "invoke"]
 LifecycleEvent = Literal["INVOKE", "SHUTDOWN"]
 TelemetryType = Literal["platform", "function", "extension"]
 ShutdownReason = Literal["spindown", "timeout", "failure"]

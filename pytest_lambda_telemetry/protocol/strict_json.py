@@ -7,6 +7,7 @@ object, numbers beyond what can be held, and nesting deeper than MAX_DEPTH, whic
 import json
 import math
 import re
+from dataclasses import dataclass
 
 MAX_DEPTH = 64
 """How many arrays and objects may be open at once."""
@@ -45,6 +46,23 @@ def decode(raw: bytes) -> object:
     except json.JSONDecodeError as error:
         raise DecodeError(f"the body is not JSON: {error.msg}, line {error.lineno} column {error.colno}") from None
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Bytes that were read once: `value` is the decoded JSON, None where `error` says why there is none."""
+
+    raw: bytes
+    value: object = None
+    error: DecodeError | None = None
+
+
+def read(raw: bytes) -> Body:
+    """Decode a body, whatever it holds; takes time in proportion to its bytes."""
+    try:
+        return Body(raw, decode(raw))
+    except DecodeError as error:
+        return Body(raw, None, error)
 
 
 def printable(text: str) -> str:

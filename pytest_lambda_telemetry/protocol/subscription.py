@@ -15,7 +15,7 @@ from urllib.parse import quote
 from ..model.records import Buffering, Destination
 from . import contract
 from .contract import TELEMETRY, Api, Fault, Kind, Profile, Refusal
-from .strict_json import DecodeError, decode, printable, shown
+from .strict_json import Body, printable, read, shown
 
 _T = TypeVar("_T")
 
@@ -65,16 +65,22 @@ def validate(
     content_type: str | None = contract.MEDIA_TYPE,
     loopback_allowed: bool = False,
 ) -> Accepted | Refusal:
-    """The verdict on the body of a Subscribe call; never raises, whatever the bytes.
+    """The verdict on the body of a Subscribe call; never raises, whatever the bytes. See `validate_body`."""
+    return validate_body(read(raw), profile, api=api, content_type=content_type, loopback_allowed=loopback_allowed)
+
+
+def validate_body(
+    given: Body, profile: Profile, *, api: Api, content_type: str | None, loopback_allowed: bool
+) -> Accepted | Refusal:
+    """The verdict on a body that was read already.
 
     `content_type` is the header as it came, None where there was none: it can only bring a warning.
     `loopback_allowed` lets 127.0.0.1, localhost and 0.0.0.0 in as destination hosts, as the profile's
     `allow_loopback_destination` does.
     """
-    try:
-        body = decode(raw)
-    except DecodeError as error:
-        return contract.refused_body(profile, api, [(Kind.UNDECODABLE, Fault(error.message, _BODY_RULE))])
+    if given.error is not None:
+        return contract.refused_body(profile, api, [(Kind.UNDECODABLE, Fault(given.error.message, _BODY_RULE))])
+    body = given.value
     if not isinstance(body, dict):
         fault = Fault("the body should be an object", f"{_BODY_RULE}; {shown(body)} arrived")
         return contract.refused_body(profile, api, [(Kind.UNDECODABLE, fault)])

@@ -1,15 +1,15 @@
 """What a test passes in, checked: every wrong value is a MisuseError that says what to pass instead."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from math import inf
 from typing import cast
 
-from ..engine.channel import Channel
+from ..model.checks import is_number, is_text, is_whole, not_negative, quoted
 from ..model.errors import MisuseError
 from ..model.event import Event, Record
-from ..model.records import Delivery, Extension, Subscription
 from ..protocol.fields import STATUSES
-from .core import Sandbox
+from .invocation import InvocationOptions
 
 _LONGEST_WAIT_S = 1e9  # a lock takes a little more, but not infinity
 
@@ -41,16 +41,9 @@ def log_records(logs: object) -> list[Record]:
     return cast(list[Record], records)
 
 
-def not_negative(name: str, value: object) -> float:
-    """A number, 0 or more."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
-        raise MisuseError(f"{name}={value!r} is not valid: it must be a number, 0 or more")
-    return value
-
-
 def timeout(value: object) -> float:
     """How long to wait, in real seconds: any number, also one longer than the system can wait."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+    if not is_number(value) and value != inf:
         raise MisuseError(f"timeout={value!r} is not valid: it must be a number of seconds")
     return min(value, _LONGEST_WAIT_S)
 
@@ -67,59 +60,27 @@ def duration_us(delta: object, *, seconds: float, ms: float) -> int:
     return round(total)
 
 
-def invocation(
-    *, status: object, error_type: object, texts: Mapping[str, object], numbers: Mapping[str, object]
-) -> None:
-    """The options of an invocation that could be wrong."""
-    for name, value in numbers.items():
-        if value is not None:
-            not_negative(name, value)
-            if name.endswith("_mb") and not isinstance(value, int):
-                raise MisuseError(f"{name}={value!r} is not valid: it must be a whole number of MB")
-    for name, value in texts.items():
-        if value is not None and not (isinstance(value, str) and value):
-            raise MisuseError(f"{name}={value!r} is not valid: it must be a non-empty str")
+_NUMBERS = ("duration_ms", "overhead_ms", "max_memory_used_mb")
+_TEXTS = ("request_id", "error_type", "tenant_id", "tracing")
+
+
+def invocation(options: InvocationOptions) -> None:
+    """The options of an invocation. Raises MisuseError for a wrong value, and for one that does not exist."""
+    given: Mapping[str, object] = cast(Mapping[str, object], options)
+    valid = InvocationOptions.__annotations__
+    for name in given:
+        if name not in valid:
+            raise MisuseError(f"an invocation has no option {name!r}; it has {', '.join(valid)}")
+    for name in _NUMBERS:
+        if (number := given.get(name)) is not None:
+            not_negative(name, number)
+            if name.endswith("_mb") and not is_whole(number):
+                raise MisuseError(f"{name}={number!r} is not valid: it must be a whole number of MB")
+    for name in _TEXTS:
+        if (text := given.get(name)) is not None and not is_text(text):
+            raise MisuseError(f"{name}={text!r} is not valid: it must be a non-empty str")
+    status, error_type = given.get("status", "success"), given.get("error_type")
     if status not in STATUSES:
-        raise MisuseError(f"status={status!r} is not valid: it must be one of {', '.join(map(repr, STATUSES))}")
+        raise MisuseError(f"status={status!r} is not valid: it must be one of {quoted(STATUSES)}")
     if error_type is not None and status not in ("error", "failure"):
         raise MisuseError(f"error_type={error_type!r} with status={status!r}: it goes with 'error' and 'failure' only")
-
-
-def channels(sandbox: Sandbox, to: object) -> list[Channel]:
-    """The channels of a target; all of them without one."""
-    found = [channel for channel in sandbox.engine.channels if _concerns(channel.subscription, to)]
-    if to is not None and not found:
-        there = ", ".join(repr(one.extension_name) for one in sandbox.subscriptions) or "none"
-        raise MisuseError(f"to={to!r} has no subscription; there are subscriptions of: {there}")
-    return found
-
-
-def one_channel(sandbox: Sandbox, to: object) -> Channel:
-    """The one channel that is meant."""
-    found = channels(sandbox, to)
-    if not found:
-        raise MisuseError(
-            "nothing is subscribed yet, so there is nobody to send to; wait_for_subscription() waits for it"
-        )
-    if len(found) > 1:
-        whose = ", ".join(repr(channel.subscription) for channel in found)
-        raise MisuseError(f"there are {len(found)} subscriptions: say which with to=; they are {whose}")
-    return found[0]
-
-
-def deliveries_to(deliveries: Sequence[Delivery], to: object) -> list[Delivery]:
-    """Those that went to a target."""
-    return [delivery for delivery in deliveries if _concerns(delivery.subscription, to)]
-
-
-def _concerns(subscription: Subscription, to: object) -> bool:
-    match to:
-        case None:
-            return True
-        case str():
-            return subscription.extension_name == to
-        case Extension():
-            return subscription.extension_id == to.extension_id
-        case Subscription():
-            return subscription == to
-    raise MisuseError(f"to={to!r} is not valid: pass an extension's name, an Extension or a Subscription")

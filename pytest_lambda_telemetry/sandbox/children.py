@@ -1,21 +1,33 @@
 """The extensions of one environment that are child processes: what they write, whether they live, how they end."""
 
-from __future__ import annotations
-
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from threading import Condition
 
 from .. import events
-from ..engine.channel import Channel
-from ..host.output import INBOX_BYTES, INBOX_LINES
-from ..host.process import ExtensionProcess, address_in_use
+from ..api.parties import Extensions
+from ..engine.clock import Clock
+from ..engine.subscriber import Subscriber
+from ..host.child_names import choose
+from ..host.output import INBOX_BYTES, INBOX_LINES, LINE_LIMIT
+from ..host.process import ExtensionProcess, address_in_use, extension_name
 from ..model.errors import MisuseError
-from ..model.real import Real
-from ..protocol.lifecycle import Phase
-
-if TYPE_CHECKING:
-    from .core import Sandbox
+from ..model.facts import (
+    Fact,
+    Hinted,
+    OutputCut,
+    OutputLost,
+    ProcessEnded,
+    ProcessKilled,
+    ProcessStarted,
+    ProcessStopped,
+    UnknownName,
+)
+from ..model.ports import OutputTaker, Recorder
+from ..real import Real
+from .phases import Phases
+from .violations import Violations
 
 _CHUNK_LINES, _CHUNK_BYTES = 500, 65_536  # a buffer that is not congested has room for so much, however it is escaped
 _LINE_COST = INBOX_BYTES // INBOX_LINES
@@ -26,10 +38,26 @@ _GAP_S = 0.003  # and another line just after that
 
 
 class Children:
-    """The processes that were started in one environment, oldest first."""
+    """The processes that were started in one environment, oldest first. `lock` is the environment's."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
+    def __init__(
+        self,
+        *,
+        lock: Condition,
+        journal: Recorder,
+        extensions: Extensions,
+        phases: Phases,
+        violations: Violations,
+        clock: Clock,
+        line_end: str,
+    ) -> None:
+        self._lock = lock
+        self._journal = journal
+        self._extensions = extensions
+        self._phases = phases
+        self._violations = violations
+        self._clock = clock
+        self._line_end = line_end
         self._all: list[ExtensionProcess] = []
         self._told: set[ExtensionProcess] = set()  # of whose end a wait or a violation has told
         self._crashed: set[ExtensionProcess] = set()
@@ -43,34 +71,45 @@ class Children:
     def __iter__(self) -> Iterator[ExtensionProcess]:
         return iter(tuple(self._all))
 
-    def start(self, make: Callable[[], ExtensionProcess], hint: str | None) -> ExtensionProcess:
-        """Start one; it can't register before it is known here."""
-        with self._sandbox.lock:
-            process = make()
+    def run(
+        self,
+        argv: Sequence[str | os.PathLike[str]],
+        *,
+        name: str | None,
+        variables: Mapping[str, str],
+        cwd: str | os.PathLike[str] | None,
+    ) -> ExtensionProcess:
+        """Start one as Lambda would, with exactly these variables. Raises MisuseError where that cannot be."""
+        name = extension_name(argv, name)
+        resolution = choose()
+        with self._lock:  # it can't register before it is known here
+            process = ExtensionProcess(
+                argv, name=name, env=variables, cwd=cwd, on_lines=self._woken, resolution=resolution
+            )
             self._all.append(process)
-        if hint is not None and hint not in self.hints:
-            self.hints.add(hint)
-            self._sandbox.record("note", process.name, hint)
+            if resolution.hint is not None and resolution.hint not in self.hints:
+                self.hints.add(resolution.hint)
+                self._journal.add(Hinted(name, resolution.hint))
+            self._journal.add(ProcessStarted(name, process.pid, resolution.description))
         return process
+
+    def _woken(self) -> None:
+        with self._lock:
+            self._lock.notify_all()
 
     def of(self, name: str) -> ExtensionProcess | None:
         """The process that runs this extension, the latest of several; None if we started none."""
         return next((process for process in reversed(self._all) if process.name == name), None)
 
     def registered(self, name: str) -> None:
-        """An extension of this name has registered."""
+        """An extension of this name has registered; the caller holds the lock."""
         process = self.of(name)
         if process is not None:
             process.registered = True
             return
-        strangers = [repr(one.name) for one in self if not one.registered and one.returncode is None]
-        if strangers:
-            self._sandbox.record(
-                "note",
-                name,
-                f"no process was started under this name: if it is {' or '.join(strangers)}, Lambda would know it by"
-                f" that file name and refuse it; say run_extension(..., name={name!r})",
-            )
+        waiting = tuple(one.name for one in self if not one.registered and one.returncode is None)
+        if waiting:
+            self._journal.add(UnknownName(name, waiting))
 
     # -- output --------------------------------------------------------------------------------------------------------
 
@@ -91,15 +130,15 @@ class Children:
         process = self.of(name)
         if process is None or process in self._restless:
             return
-        with self._sandbox.lock:
+        with self._lock:
             if self._await_line(process):
-                self._sandbox.lock.wait(_GAP_S)
+                self._lock.wait(_GAP_S)
 
     def await_unprompted(self, name: str) -> None:
         """Give an extension to which nothing is being sent the same moment: what it writes has another cause."""
         process = self.of(name)
         if process is not None:
-            with self._sandbox.lock:
+            with self._lock:
                 if self._await_line(process):
                     self._restless.add(process)
 
@@ -110,39 +149,42 @@ class Children:
             remaining = deadline - Real.monotonic()
             if remaining <= 0:
                 break
-            self._sandbox.lock.wait(remaining)
+            self._lock.wait(remaining)
         return process.has_lines
 
-    def drain(self) -> None:
+    def drain(self, taker: OutputTaker) -> None:
         """Turn what they have written into `extension` events, as far as there is room.
 
         At one moment of one call it takes no more of a process than an inbox holds, and in one call, however far it
         moves time, no more than a few: one that never stops writing must not keep a call from returning.
         """
-        engine = self._sandbox.engine
-        if engine.clock.elapsed_us != self._moment_us:
-            self._moment_us = engine.clock.elapsed_us
+        if not self._all:
+            return
+        if self._clock.elapsed_us != self._moment_us:
+            self._moment_us = self._clock.elapsed_us
             self._taken.clear()
         for process in self:
-            for note in process.take_notes():
-                self._sandbox.record("note", process.name, note)
-            while self._may_take(process) and not engine.congested and self._take(process):
+            for _ in process.take_notes():
+                self._add(OutputCut(process.name, LINE_LIMIT))
+            while self._may_take(process) and not taker.congested and self._take(process, taker):
                 pass
+
+    def _add(self, fact: Fact) -> None:
+        with self._lock:
+            self._journal.add(fact)
 
     def _may_take(self, process: ExtensionProcess) -> bool:
         return self._taken[process] < _BUDGET and self._taken_in_call[process] < _CALL_BUDGET
 
-    def _take(self, process: ExtensionProcess) -> bool:
+    def _take(self, process: ExtensionProcess, taker: OutputTaker) -> bool:
         lines, lost, lost_bytes = process.take_lines(_CHUNK_LINES, _CHUNK_BYTES)
         if lines:
             cost = sum(max(len(line), _LINE_COST) for line in lines)
             self._taken[process] += cost
             self._taken_in_call[process] += cost
-            ending = "\n" if self._sandbox.profile.observed else ""
-            self._sandbox.engine.take_output([events.extension(line + ending) for line in lines], process.name)
+            taker.take_output([events.extension(line + self._line_end) for line in lines], process.name)
         if lost:
-            what = f"{lost} lines ({lost_bytes} bytes) of output"
-            self._sandbox.record("drop", process.name, what, "inbox full")
+            self._add(OutputLost(process.name, lost, lost_bytes))
         return bool(lines)
 
     def end_call(self) -> None:
@@ -169,15 +211,14 @@ class Children:
         process = self.of(name) if self.stopped else None
         return process is not None and process.returncode is None
 
-    def reachable(self, channels: Iterable[Channel]) -> list[Channel]:
+    def reachable(self, subscribers: Iterable[Subscriber]) -> list[Subscriber]:
         """Those whose listener is in no stopped process: a delivery to one could only time out."""
-        found: list[Channel] = []
-        for channel in channels:
-            name = channel.subscription.extension_name
-            if not self._is_stopped(name):
-                found.append(channel)
-            elif not channel.buffer.empty:
-                self._sandbox.record("note", name, "its process is stopped: nothing is sent before the thaw")
+        found: list[Subscriber] = []
+        for subscriber in subscribers:
+            if not self._is_stopped(subscriber.name):
+                found.append(subscriber)
+            elif not subscriber.buffer.empty:
+                self._add(ProcessStopped(subscriber.name))
         return found
 
     def require_running(self, name: str) -> None:
@@ -196,11 +237,10 @@ class Children:
                 continue
             grace = has_grace(process)
             process.terminate(max(0.0, deadline - Real.monotonic()) if grace else 0.0)
-            if not process.killed:
-                self._sandbox.record("lifecycle", process.name, "ended", f"exit code {process.returncode}")
+            if process.killed:
+                self._add(ProcessKilled(process.name, had_grace=grace))
             else:
-                why = "did not end after SHUTDOWN" if grace else "gets no SHUTDOWN, and no time to end"
-                self._sandbox.record("lifecycle", process.name, why, "SIGKILL")
+                self._add(ProcessEnded(process.name, process.returncode))
 
     def kill(self) -> None:
         """End all of them at once."""
@@ -211,16 +251,17 @@ class Children:
 
     def note_dead(self) -> None:
         """A process that ended by itself after it registered and before SHUTDOWN is a crash."""
-        if self._sandbox.phase in (Phase.SHUTDOWN, Phase.CLOSED):
+        if self._phases.ending or not self._all:
             return
         for process in self:
             if process.returncode is not None and process.registered and process not in self._crashed:
                 self._crashed.add(process)
-                self._sandbox.record("lifecycle", process.name, "ended", f"exit code {process.returncode}")
-                extension = self._sandbox.api.extensions.by_name(process.name)
-                if extension is not None and not extension.failed:
-                    extension.end()
-                    self._sandbox.strictness.violated(f"Extension.Crash: {self.obituary(process)}")
+                with self._lock:
+                    self._journal.add(ProcessEnded(process.name, process.returncode))
+                    extension = self._extensions.by_name(process.name)
+                    if extension is not None and not extension.failed:
+                        extension.end()
+                        self._violations.add(f"Extension.Crash: {self.obituary(process)}")
 
     def dead(self, name: str | None) -> ExtensionProcess | None:
         """One that has ended and for which a wait waits in vain; without `name` only one nobody was told of yet."""
@@ -231,7 +272,7 @@ class Children:
         return None
 
     def _is_news(self, process: ExtensionProcess, name: str | None) -> bool:
-        told = process in self._told or (process in self._crashed and self._sandbox.settings.strict)
+        told = process in self._told or (process in self._crashed and self._violations.strict)
         return name is None and not told
 
     def obituary(self, process: ExtensionProcess) -> str:

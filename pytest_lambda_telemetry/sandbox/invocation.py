@@ -1,21 +1,38 @@
-"""One invocation: what a test holds of it, and what its events have in common."""
+"""One invocation as a test holds it."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypedDict
 
 from .. import events
-from ..engine.channel import Sent
+from ..engine.recordings import Progress
+from ..engine.run import Engine
 from ..model.errors import MisuseError
 from ..model.event import Record
 from ..model.records import Delivery
-from ..protocol.schema import ShutdownReason, Status, Tracing, trace_header
-from ..protocol.schema import tracing as default_tracing
-from .core import Sandbox, in_event_loop
+from ..protocol.schema import ShutdownReason, Status
+from .loops import in_event_loop
 
-__all__ = ["Identity", "Invocation", "Outcome", "ShutdownReason", "Status"]
+__all__ = ["Invocation", "InvocationOptions", "InvocationOutcome", "ShutdownReason", "Status"]
 
-Outcome = Literal["completed", "function-timeout", "extension-timeout"]
+InvocationOutcome = Literal["completed", "function-timeout", "extension-timeout"]
+
+
+class InvocationOptions(TypedDict, total=False):
+    """What `invocation` and `invoke` take, all by name.
+
+    `request_id` [one made of the test's name and a counter], `duration_ms` [1: how long the function runs at least],
+    `status` ["success"], `error_type` [with "error" and "failure"], `overhead_ms` [until what was emitted is
+    delivered], `max_memory_used_mb` [64], `tenant_id`, `tracing` [the value of the trace header].
+    """
+
+    request_id: str | None
+    duration_ms: float | None
+    status: Status
+    error_type: str | None
+    overhead_ms: float | None
+    max_memory_used_mb: int | None
+    tenant_id: str | None
+    tracing: str | None
 
 
 class Invocation:
@@ -29,15 +46,15 @@ class Invocation:
     an extension asks too early, or use `overhead_ms=0`, which waits for it.
     """
 
-    def __init__(self, sandbox: Sandbox, request_id: str, deadline: datetime) -> None:
+    def __init__(self, engine: Engine, request_id: str, deadline: datetime, status: Status) -> None:
         self.request_id = request_id
         self.deadline = deadline
-        self.status: Status = "success"
-        self.outcome: Outcome = "completed"
+        self.status: Status = status
+        self.outcome: InvocationOutcome = "completed"
         self.ready_before_runtime_done: tuple[str, ...] = ()
-        self.attempted: dict[Sent, None] = {}
-        self._sandbox = sandbox
+        self.attempted: dict[Progress, None] = {}
         self.over = False
+        self._engine = engine
 
     def log(self, *records: Record) -> None:
         """The function writes these lines (or JSON objects) now; full batches are delivered.
@@ -47,46 +64,18 @@ class Invocation:
         """
         if self.over:
             raise MisuseError(f"invocation {self.request_id} is over: its function can't log any more")
-        engine, generated = self._sandbox.engine, [events.function(record) for record in records]
-        if in_event_loop() or engine.driven_elsewhere or not engine.owned_here:
+        engine, generated = self._engine, [events.function(record) for record in records]
+        if in_event_loop() or engine.turns.held_elsewhere or not engine.turns.mine:
             engine.emit(generated, deliver=False)
             return
-        with engine.driving("Invocation.log()"):
+        with engine.turns.hold("Invocation.log()"):
             engine.catch_up()
             engine.emit(generated, deliver=True)
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
         """The batches that were attempted while it ran, as they stand now."""
-        return tuple(sent.snapshot for sent in list(self.attempted) if sent.attempts)
+        return tuple(one.snapshot for one in list(self.attempted) if one.attempts)
 
     def __repr__(self) -> str:
         return f"<Invocation {self.request_id} {self.status} {self.outcome}>"
-
-
-class IdentityFields(TypedDict):
-    """What start, runtimeDone and report of one invocation have in common."""
-
-    request_id: str
-    tenant_id: str | None
-    tracing: Tracing
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Whose invocation it is; `trace` is the value of the trace header, None for one made of the request id."""
-
-    request_id: str
-    tenant_id: str | None
-    trace: str | None
-
-    @property
-    def tracing(self) -> str:
-        """The trace header's value, which INVOKE and the events share."""
-        return self.trace or trace_header(self.request_id)
-
-    @property
-    def fields(self) -> IdentityFields:
-        """As arguments of the events' builders."""
-        tracing: Tracing = {**default_tracing(self.request_id), "value": self.tracing}
-        return {"request_id": self.request_id, "tenant_id": self.tenant_id, "tracing": tracing}

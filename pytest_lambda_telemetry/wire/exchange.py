@@ -15,8 +15,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 
 from ..model.headers import Headers
-from ..model.real import Real
 from ..protocol.contract import MAX_BODY_BYTES, too_large
+from ..real import Real
 from .sockets import DeadlineSocket
 
 DRAIN_LIMIT = 16 << 20

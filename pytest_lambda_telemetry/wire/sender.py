@@ -11,8 +11,8 @@ from http.client import BadStatusLine, HTTPException, HTTPResponse, RemoteDiscon
 from socket import SHUT_RDWR
 from urllib.parse import quote
 
-from ..model.real import Real
 from ..model.records import Destination
+from ..real import Real
 from .sockets import DeadlineSocket, connect
 
 _ANSWER_LIMIT = 1 << 20

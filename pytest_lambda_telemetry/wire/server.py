@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ..model.errors import MisuseError
-from ..model.real import Real
+from ..real import Real
 from . import sockets
 from .exchange import Exchange, Handler, HttpRequest, HttpResponse, Malformed, error_response, render
 from .sockets import LOOPBACK, DeadlineSocket

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..model.real import Real
+from ..real import Real
 
 if TYPE_CHECKING:
     from socket import socket as RealSocket

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from pytest_lambda_telemetry import LambdaTelemetry, Settings, events
-from pytest_lambda_telemetry.model.real import Real
+from pytest_lambda_telemetry.real import Real
 
 SINK = """
 import socket

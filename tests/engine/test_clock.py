@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_lambda_telemetry.engine.clock import Clock, SystemClock, from_us, to_us
-from pytest_lambda_telemetry.model.real import Real
+from pytest_lambda_telemetry.real import Real
 
 OWN = datetime(2020, 1, 1, tzinfo=UTC)
 OWN_US = 1_577_836_800_000_000

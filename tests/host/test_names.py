@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_lambda_telemetry.host.names import NAMES, Names, is_sandbox
-from pytest_lambda_telemetry.model.real import Real
+from pytest_lambda_telemetry.real import Real
 
 PATCHED: tuple[tuple[Any, str], ...] = (
     (socket, "getaddrinfo"),

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from pytest_lambda_telemetry.integrations import passthrough
-from pytest_lambda_telemetry.integrations.following import ForeignClock
+from pytest_lambda_telemetry.model.ports import ForeignClock
 
 
 @dataclass

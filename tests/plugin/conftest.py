@@ -7,7 +7,7 @@ import pytest
 
 # a session inside this process must find our modules loaded: it forgets those that it loads itself
 import pytest_lambda_telemetry.aio  # noqa: F401
-from pytest_lambda_telemetry.integrations import following_any  # noqa: F401
+from pytest_lambda_telemetry.integrations import foreign_clock  # noqa: F401
 
 HELPERS = Path(__file__).parent.parent / "helpers.py"
 TOOLS = """

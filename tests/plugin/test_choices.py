@@ -134,14 +134,14 @@ def test_pytest_lists_the_fixtures_the_mark_and_the_options(run: Run) -> None:
     result = run("", "--fixtures")
     result.stdout.fnmatch_lines_random(
         [
-            "lambda_telemetry -- *plugin.py:*",
+            "lambda_telemetry -- *fixtures.py:*",
             "    A fake AWS Lambda execution environment, which an extension under test finds through"
             " AWS_LAMBDA_RUNTIME_API.",
-            "async_lambda_telemetry -- *plugin.py:*",
+            "async_lambda_telemetry -- *fixtures.py:*",
             "    The same environment as `lambda_telemetry` for async tests: calls that wait are coroutines.",
-            "lambda_telemetry_factory [[]session scope[]] -- *plugin.py:*",
+            "lambda_telemetry_factory [[]session scope[]] -- *fixtures.py:*",
             "    Makes started environments, each at an address of its own: `lambda_telemetry_factory(**settings)`.",
-            "lambda_telemetry_settings -- *plugin.py:*",
+            "lambda_telemetry_settings -- *fixtures.py:*",
             "    Settings of the fake AWS Lambda environments of this test: override it in a conftest *",
         ]
     )

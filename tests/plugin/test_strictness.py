@@ -47,7 +47,7 @@ def test_check_shows_the_line_of_the_test_and_nothing_of_ours(run: Run) -> None:
 
 def test_a_full_trace_shows_our_frames_too(run: Run) -> None:
     result = run("def test_a(lambda_telemetry):\n    refused()\n    lambda_telemetry.check()", "--full-trace")
-    result.stdout.fnmatch_lines(["*strictness.py:*: ProtocolViolation"])
+    result.stdout.fnmatch_lines(["*violations.py:*: ProtocolViolation"])
 
 
 def test_our_assertions_point_to_the_line_of_the_test(run: Run) -> None:

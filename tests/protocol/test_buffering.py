@@ -231,16 +231,16 @@ def test_a_batch_that_failed_goes_first_and_keeps_its_events() -> None:
     assert send(buffer).parts == [b"2"]
 
 
-def test_a_batch_is_as_much_of_an_echo_as_the_least_of_its_events() -> None:
+def test_a_batch_is_of_the_least_generation_of_its_events() -> None:
     buffer = Buffer(LIMITS)
-    fill(buffer, [LINE], echo=2)
-    assert send(buffer).echo == 2
-    fill(buffer, [LINE], echo=2)
-    fill(buffer, [LINE], echo=0)
-    assert send(buffer).echo == 0
-    fill(buffer, [LINE], echo=2)
+    fill(buffer, [LINE], generation=2)
+    assert send(buffer).generation == 2
+    fill(buffer, [LINE], generation=2)
+    fill(buffer, [LINE], generation=0)
+    assert send(buffer).generation == 0
+    fill(buffer, [LINE], generation=2)
     fill(buffer, [LINE])
-    assert send(buffer).echo == -1
+    assert send(buffer).generation == -1
 
 
 def test_an_open_batch_that_was_due_before_takes_nothing_more_and_nobodys_room() -> None:

@@ -14,15 +14,17 @@ from pytest_lambda_telemetry.protocol.registration import (
     unknown_identifier,
     validate_registration,
 )
+from pytest_lambda_telemetry.protocol.strict_json import read
 
 ID = "8d0f1a2b-0000-4abc-9def-0123456789ab"
 EXAMPLES = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 
 
 def register(events: object = ("INVOKE", "SHUTDOWN"), **changes: Any) -> tuple[str, ...] | Refusal:
+    raw = changes.pop("raw", json.dumps({"events": events}).encode())
     asked = {
         "name": "ext",
-        "raw": json.dumps({"events": events}).encode(),
+        "body": read(raw),
         "profile": Profile(),
         "taken": (),
         "init_over": False,

@@ -512,5 +512,5 @@ def test_a_failure_of_our_own_fails_the_test_and_is_in_the_journal() -> None:
         ),
         LambdaTelemetry() as environment,
     ):
-        environment._sandbox.api.malformed(Malformed(500, "bug"))
+        environment._sandbox.desk.malformed(Malformed(500, "bug"))
     assert environment.journal[0].what == "not handled: bug"

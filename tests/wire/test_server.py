@@ -11,7 +11,7 @@ import pytest
 from freezegun import freeze_time
 
 from pytest_lambda_telemetry.model.errors import MisuseError
-from pytest_lambda_telemetry.model.real import Real
+from pytest_lambda_telemetry.real import Real
 from pytest_lambda_telemetry.wire import server as server_module
 from pytest_lambda_telemetry.wire.exchange import HttpRequest, HttpResponse, Malformed
 from pytest_lambda_telemetry.wire.server import Server

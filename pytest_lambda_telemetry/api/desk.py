@@ -1,0 +1,225 @@
+"""Where every request of an extension arrives: is it ours, which service answers it, and what is recorded of it."""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from threading import Condition
+from typing import Protocol
+
+from ..model.facts import Called, Outcome, Registered, StoodIn, Stray, Subscribed, Unhandled
+from ..model.headers import Headers
+from ..model.ports import Recorder
+from ..model.records import Request
+from ..protocol import calls, contract
+from ..protocol.contract import TELEMETRY, Profile, Refusal
+from ..protocol.registration import unknown_identifier
+from ..protocol.strict_json import DecodeError, decode, read
+from ..wire.exchange import HttpRequest, HttpResponse, Malformed
+from .exchange import Answer, ApiCall, error_answer, refusal_answer
+from .extensions_api import ExtensionsApi
+from .parties import Extensions, Poll
+from .routes import LAMBDA, Found
+from .subscribe_api import SubscribeApi
+
+
+class Refusals(Protocol):
+    """The refusals that the test has planned."""
+
+    def refusal_for(self, route: str) -> Refusal | None: ...
+
+
+class Reception(Protocol):
+    """Told what a call leaves behind, once it is recorded. The lock is held."""
+
+    def called(self, fact: Called) -> None: ...
+    def stood_in(self, fact: StoodIn) -> None: ...
+    def broke(self, reason: str) -> None: ...
+
+
+class Desk:
+    """Lambda's side of the Extensions, Telemetry and Logs APIs for one environment.
+
+    `lock` is the environment's; `is_stray` knows the identifiers of earlier tests; within `one_moment` everything is
+    recorded at the same time: one look at the clock for one request.
+    """
+
+    def __init__(
+        self,
+        *,
+        lock: Condition,
+        profile: Profile,
+        init_over: Callable[[], bool],
+        is_stray: Callable[[str], bool],
+        one_moment: Callable[[], AbstractContextManager[datetime]],
+        journal: Recorder,
+        refusals: Refusals,
+        reception: Reception,
+        extensions: Extensions,
+        extensions_api: ExtensionsApi,
+        subscribe_api: SubscribeApi,
+    ) -> None:
+        self._lock = lock
+        self._profile = profile
+        self._init_over = init_over
+        self._identifier_is_stray = is_stray
+        self._one_moment = one_moment
+        self._journal = journal
+        self._refusals = refusals
+        self._reception = reception
+        self._extensions = extensions
+        self._extensions_api = extensions_api
+        self._subscribe_api = subscribe_api
+
+    # -- over the wire -------------------------------------------------------------------------------------------------
+
+    def handle(self, request: HttpRequest) -> HttpResponse | None:
+        """Answer one request; blocks while `event/next` holds its poll. None: close without an answer."""
+        with self._lock, self._one_moment() as now:
+            if self._is_stray(request):
+                extension_id = request.headers.get(calls.IDENTIFIER, "")
+                self._journal.add(Stray(extension_id, request.method, request.target))
+                refusal = unknown_identifier(extension_id)
+                return HttpResponse(status=refusal.status, body=refusal.body, close=request.expired())
+            call = ApiCall(request=request, body=read(request.body), at=now)
+            answer = self._answer(call)
+            if isinstance(answer, Answer):
+                return self._finish(call, answer)
+        return answer.wait()
+
+    def malformed(self, problem: Malformed) -> None:
+        """Record a request that the server itself refused; a Subscribe whose body is too large is a rejection."""
+        request, refusal = problem.request, contract.too_large()
+        with self._lock, self._one_moment() as now:
+            if problem.status == 500:
+                self._reception.broke(problem.reason)
+            if request is None or problem.status != refusal.status or self._is_stray(request):
+                self._journal.add(Unhandled(problem.reason, problem.status))
+                return
+            call = ApiCall(request=request, body=read(b""), at=now)
+            found, who = LAMBDA.find(request.target), self._named(request)
+            if found is not None and found.route.method == request.method:
+                answer = refusal_answer(call, found.route.name, refusal, who)
+            else:
+                answer = error_answer(refusal, who or "")
+            self._finish(call, answer)
+
+    def _is_stray(self, request: HttpRequest) -> bool:
+        identifier = request.headers.get(calls.IDENTIFIER, "").lower()
+        return request.expired() or self._identifier_is_stray(identifier)
+
+    def _named(self, request: HttpRequest) -> str | None:
+        extension = self._extensions.by_id(request.headers.get(calls.IDENTIFIER, "").lower())
+        return extension.name if extension else request.headers.get(calls.NAME) or None
+
+    # -- dispatch ------------------------------------------------------------------------------------------------------
+
+    def _answer(self, call: ApiCall) -> Answer | Poll:
+        request = call.request
+        found = LAMBDA.find(request.target)
+        if found is None:
+            return error_answer(contract.not_found(request.target))
+        method = found.route.method
+        if request.method != method:
+            refusal = contract.method_not_allowed(method)
+            return Answer(
+                status=refusal.status,
+                body=refusal.body,
+                headers=(("Allow", method),),
+                error=(refusal.error_type, refusal.message),
+            )
+        injected = self._refusals.refusal_for(found.route.name)
+        if injected is not None:
+            return refusal_answer(call, found.route.name, injected, self._named(request), injected=True)
+        return self._serve(call, found)
+
+    def _serve(self, call: ApiCall, found: Found) -> Answer | Poll:
+        scene, route = self._scene(), found.route
+        match route.name:
+            case "register":
+                return self._extensions_api.register(call, scene)
+            case "next":
+                return self._extensions_api.ask_for_next(call, scene, lambda answer: self._finish(call, answer))
+            case "subscribe":
+                return self._subscribe_api.subscribe(call, scene, route.api or TELEMETRY, self._named(call.request))
+        return self._extensions_api.report_error(call, scene, route.name)
+
+    def _scene(self) -> calls.Environment:
+        extensions = self._extensions
+
+        def find(extension_id: str) -> calls.Caller | None:
+            found = extensions.by_id(extension_id)
+            return found.caller if found else None
+
+        return calls.Environment(
+            profile=self._profile,
+            init_over=self._init_over(),
+            names=extensions.names,
+            subscription_count=extensions.subscription_count,
+            find=find,
+        )
+
+    def _finish(self, call: ApiCall, answer: Answer) -> HttpResponse:
+        """Record what a call was answered, and let the environment know what it left behind."""
+        request = call.request
+        fact = Called(
+            who=answer.who or request.headers.get(calls.NAME) or "?",
+            request=Request(
+                method=request.method,
+                path=request.target,
+                headers=request.headers,
+                body=call.body.value,
+                raw=request.body,
+                status=answer.status,
+                response=_decoded(answer.body),
+                at=call.at,
+            ),
+            error=answer.error,
+            outcome=answer.outcome,
+        )
+        self._journal.add(fact)
+        self._reception.called(fact)
+        return HttpResponse(status=answer.status, body=answer.body, headers=answer.headers)
+
+    # -- without a socket ----------------------------------------------------------------------------------------------
+
+    def register(self, name: str, events: tuple[str, ...]) -> Outcome:
+        """Register as an extension would; what a test registers itself counts as always ready. The lock is held."""
+        call = self._stand_in("POST", "/2020-01-01/extension/register", {calls.NAME: name}, {"events": list(events)})
+        outcome = self._extensions_api.register(call, self._scene()).outcome
+        if isinstance(outcome, Registered):
+            self._stood_in(StoodIn(name, outcome))
+        return outcome
+
+    def subscribe(self, name: str, extension_id: str, body: object) -> Outcome:
+        """Subscribe as an extension would; loopback destinations are allowed. The lock is held."""
+        headers = {calls.IDENTIFIER: extension_id, "Content-Type": contract.MEDIA_TYPE}
+        call = self._stand_in("PUT", TELEMETRY.path, headers, body)
+        outcome = self._subscribe_api.subscribe(call, self._scene(), TELEMETRY, name).outcome
+        if isinstance(outcome, Subscribed) and not outcome.again:
+            self._stood_in(StoodIn(name, outcome))
+        return outcome
+
+    def _stand_in(self, method: str, target: str, headers: Mapping[str, str], body: object) -> ApiCall:
+        request = HttpRequest(
+            method=method,
+            target=target,
+            headers=Headers(headers.items()),
+            body=json.dumps(body).encode(),
+            alive=lambda: True,
+            expired=lambda: False,
+        )
+        with self._one_moment() as now:
+            return ApiCall(request=request, body=read(request.body), at=now, stand_in=True)
+
+    def _stood_in(self, fact: StoodIn) -> None:
+        self._journal.add(fact)
+        self._reception.stood_in(fact)
+
+
+def _decoded(raw: bytes) -> object:
+    """An answer of ours as JSON, None where it has no body."""
+    try:
+        return decode(raw)
+    except DecodeError:
+        return None

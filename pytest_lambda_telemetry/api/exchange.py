@@ -1,0 +1,76 @@
+"""One call of an extension on its way through the services: what arrived, and what it is answered."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..model.facts import Outcome, Refused
+from ..model.records import Rejection
+from ..protocol.contract import Refusal
+from ..protocol.strict_json import Body
+from ..wire.exchange import HttpRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiCall:
+    """A request that found its route. `stand_in`: the test makes it, as an extension, and there is no socket."""
+
+    request: HttpRequest
+    body: Body
+    at: datetime
+    stand_in: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a call is answered, and what it leaves behind. `error` are type and message of an error answer."""
+
+    status: int
+    body: bytes
+    who: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    error: tuple[str, str] | None = None
+    outcome: Outcome = None
+
+
+def json_answer(
+    status: int, value: object, who: str, outcome: Outcome = None, headers: Mapping[str, str] | None = None
+) -> Answer:
+    """A good answer, compact."""
+    body = json.dumps(value, separators=(",", ":")).encode()
+    return Answer(status=status, body=body, who=who, headers=tuple((headers or {}).items()), outcome=outcome)
+
+
+def error_answer(refusal: Refusal, who: str = "", outcome: Outcome = None) -> Answer:
+    """An error, which is no refusal of a call of the API's unless `outcome` says so."""
+    error = refusal.error_type, refusal.message
+    return Answer(status=refusal.status, body=refusal.body, who=who, error=error, outcome=outcome)
+
+
+def refusal_answer(call: ApiCall, route: str, refusal: Refusal, who: str | None, *, injected: bool = False) -> Answer:
+    """A refused call, with what is recorded of it. One that the test made itself is told to the test alone."""
+    rejection = None
+    if route == "subscribe":
+        rejection = Rejection(
+            extension_name=who,
+            status=refusal.status,
+            error_type=refusal.error_type,
+            message=refusal.message,
+            faults=tuple(fault.message for fault in refusal.faults) or (refusal.message,),
+            body=call.body.value,
+            raw=call.body.raw,
+            at=call.at,
+        )
+    outcome = Refused(
+        route=route,
+        who=who,
+        status=refusal.status,
+        error_type=refusal.error_type,
+        message=refusal.message,
+        raw=call.body.raw,
+        rules=tuple((fault.message, fault.rule) for fault in refusal.faults),
+        injected=injected,
+        rejection=rejection,
+    )
+    return error_answer(refusal, who or "", outcome)

@@ -1,0 +1,341 @@
+"""What happens in an environment, as values: one class for each sort of thing, recorded once and in order.
+
+A fact says what is so and never how it reads: `views` tell facts to a person, `engine.recordings` folds them into what
+a test reads. `who` is the name of an extension, or of whoever a call named as its sender.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .event import Event
+from .records import Attempt, Extension, Payload, Rejection, Request, Subscription
+
+Numbers = Sequence[int]
+"""Serial numbers of events, in order; a `range` wherever they follow one another, so that a million cost nothing."""
+
+# -- what extensions ask for -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """An extension was let in; `extension` is how it stood then."""
+
+    extension: Extension
+    internal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """A subscription was accepted. `again`: it is one that stands already."""
+
+    subscription: Subscription
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A call was refused; `route` is its name in `reject_next`. `injected`: the test itself asked for it."""
+
+    route: str
+    who: str | None
+    status: int
+    error_type: str
+    message: str
+    raw: bytes
+    rules: tuple[tuple[str, str], ...] = ()
+    injected: bool = False
+    rejection: Rejection | None = None
+    """What `rejections` shows of it, where it was a Subscribe."""
+
+
+Outcome = Registered | Subscribed | Refused | None
+"""What a call leaves behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A request was answered."""
+
+    who: str
+    request: Request
+    error: tuple[str, str] | None = None
+    """Type and message of an error answer."""
+    outcome: Outcome = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoodIn:
+    """The test acted as an extension, without a socket."""
+
+    who: str
+    outcome: Registered | Subscribed
+
+
+@dataclass(frozen=True, slots=True)
+class Unhandled:
+    """Something arrived that is no request which could be handled."""
+
+    reason: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A request of an extension that belongs to an earlier test."""
+
+    extension_id: str
+    method: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerated:
+    """Lambda lets this pass, and it is suspicious all the same; `remark` is the rule's own text."""
+
+    who: str
+    remark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An extension asks for its next event."""
+
+    who: str
+
+
+# -- what Lambda does --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An extension was handed an event, or will be at its next poll (`pending`), or cannot be in its state (`skipped`).
+
+    `detail` is the request id of INVOKE, the reason of SHUTDOWN.
+    """
+
+    who: str
+    event: Literal["INVOKE", "SHUTDOWN"]
+    detail: str
+    pending: bool = False
+    skipped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NobodyToTell:
+    """A script's INVOKE or SHUTDOWN that no extension asks for."""
+
+    event: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class InitEnded:
+    """Registrations and subscriptions are refused from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Froze:
+    """Elapsed time stands still."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thawed:
+    """It goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeverAsked:
+    """An extension did not ask for its next event in the real time that it had."""
+
+    who: str
+
+
+# -- telemetry ---------------------------------------------------------------------------------------------------------
+
+
+class HeldEvents:
+    """Emitted events, which the journal lets go where they are too many."""
+
+    __slots__ = ("events", "released", "size")
+
+    def __init__(self, events: Sequence[Event], size: int) -> None:
+        self.events = events
+        self.size = size
+        self.released = False
+
+    def release(self) -> int:
+        """Forget the events; how many bytes they were."""
+        self.events, self.released = (), True
+        return self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """Lambda (or the test, a script, a process) generated events; their serial numbers are `numbers`."""
+
+    source: str
+    numbers: range
+    held: HeldEvents
+    types: Mapping[str, int]
+    """How many of each type, in order of appearance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A new subscription gets telemetry of the init phase from before it."""
+
+    who: str
+    numbers: Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class InitTelemetryLost:
+    """So many events found no room for a later replay."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SentBatch:
+    """A batch as it was sent, every time the same: `segments` are the serial numbers of its events, in order."""
+
+    number: int
+    subscription: Subscription
+    types: tuple[str, ...]
+    segments: tuple[Numbers, ...]
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """One try at sending a batch, the `number`-th (from 1)."""
+
+    batch: SentBatch
+    number: int
+    attempt: Attempt
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Events that a subscription will never get: `segments` are their serial numbers, `count` how many."""
+
+    subscription: Subscription
+    segments: tuple[Numbers, ...]
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FaultInjected:
+    """The test's own plan lets this delivery go wrong."""
+
+    who: str
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoopFound:
+    """An extension's own telemetry makes it write, for ever; its output is delivered to it no longer."""
+
+    who: str
+
+
+# -- processes ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStarted:
+    """A child runs; `resolution` says how it resolves the sandbox's names."""
+
+    who: str
+    pid: int
+    resolution: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEnded:
+    """A child ended by itself."""
+
+    who: str
+    returncode: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessKilled:
+    """A child was killed. `had_grace`: it was told, and did not end in time."""
+
+    who: str
+    had_grace: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStopped:
+    """A batch is not sent, because the environment is frozen and its listener's process stands still."""
+
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLost:
+    """Output of a child that found no room in its inbox."""
+
+    who: str
+    lines: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutputCut:
+    """A line of a child's output was longer than `limit` bytes, and cut there."""
+
+    who: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownName:
+    """An extension registered under a name that no process was started with, while others have not registered."""
+
+    who: str
+    waiting: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hinted:
+    """What the user should know about this machine or about a library, once."""
+
+    who: str
+    hint: str
+
+
+Fact = (
+    Called
+    | StoodIn
+    | Unhandled
+    | Stray
+    | Tolerated
+    | Asked
+    | Told
+    | NobodyToTell
+    | InitEnded
+    | Froze
+    | Thawed
+    | NeverAsked
+    | Emitted
+    | Replayed
+    | InitTelemetryLost
+    | Attempted
+    | Dropped
+    | FaultInjected
+    | LoopFound
+    | ProcessStarted
+    | ProcessEnded
+    | ProcessKilled
+    | ProcessStopped
+    | OutputLost
+    | OutputCut
+    | UnknownName
+    | Hinted
+)

@@ -1,0 +1,114 @@
+"""The fixtures. Each loads what it needs on first use: the plugin is imported in every session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .session import SESSION
+
+if TYPE_CHECKING:
+    from ..aio import AsyncLambdaTelemetry
+    from ..environment import LambdaTelemetry
+    from ..sandbox.sandbox import Sandbox
+    from ..settings import Settings
+
+
+@pytest.fixture
+def lambda_telemetry_settings() -> Settings:
+    """Settings of the fake AWS Lambda environments of this test: override it in a conftest or a test module.
+
+    Returns Lambda's defaults. The mark `@pytest.mark.lambda_telemetry(...)` changes single fields of it for one test,
+    class or module.
+    """
+    from ..settings import DEFAULTS
+
+    return DEFAULTS
+
+
+@pytest.fixture
+def lambda_telemetry(request: pytest.FixtureRequest, lambda_telemetry_settings: Settings) -> Iterator[LambdaTelemetry]:
+    """A fake AWS Lambda execution environment, which an extension under test finds through AWS_LAMBDA_RUNTIME_API.
+
+    It answers register, next and Subscribe as Lambda does, and refuses what Lambda refuses; the test emits telemetry,
+    moves time with `advance(ms=...)`, and reads what was recorded. A refused Subscribe that the test did not expect
+    fails it at teardown. Settings: `@pytest.mark.lambda_telemetry(...)`.
+    """
+    from ..environment import over
+    from ..sandbox.assembly import assemble
+    from ..sandbox.process_wide import SHARED_SERVER
+
+    session = request.config.stash[SESSION]
+    settings = marked(request.node, lambda_telemetry_settings)
+    SHARED_SERVER.port = session.port
+    sandbox = assemble(settings, request.node.nodeid, shared=True, limit=session.journal_limit)
+    session.sandboxes.append(sandbox)
+    sandbox.enter()
+    try:
+        yield over(sandbox)
+    finally:
+        sandbox.end()
+
+
+@pytest.fixture
+def async_lambda_telemetry(lambda_telemetry: LambdaTelemetry) -> AsyncLambdaTelemetry:
+    """The same environment as `lambda_telemetry` for async tests: calls that wait are coroutines.
+
+    They never block the running event loop, so the extension's listener may live on it. Works with every async plugin:
+    the fixture itself is synchronous.
+    """
+    from ..aio import alongside
+    from ..host.child_names import choose
+
+    choose()  # what it finds out once per process, by starting one, must not keep a running loop waiting later
+    return alongside(lambda_telemetry)
+
+
+@pytest.fixture(scope="session")
+def lambda_telemetry_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., LambdaTelemetry]]:
+    """Makes started environments, each at an address of its own: `lambda_telemetry_factory(**settings)`.
+
+    For module- and session-scoped fixtures, or several environments at once. Each is a context manager, owns the
+    environment variables between enter and exit, and is closed at the end of the session at the latest. Its strict
+    checks and its report section go to the test during which something happened.
+    """
+    from ..environment import over
+    from ..sandbox.assembly import assemble
+    from ..settings import Settings
+
+    session = request.config.stash[SESSION]
+    made: list[Sandbox] = []
+
+    def make(**settings: Any) -> LambdaTelemetry:  # Any: each setting has a type of its own, checked by Settings
+        session.factory_count += 1
+        seed = f"lambda_telemetry_factory-{session.factory_count}"
+        sandbox = assemble(Settings().with_options(settings), seed, limit=session.journal_limit)
+        made.append(sandbox)
+        session.sandboxes.append(sandbox)
+        return over(sandbox)
+
+    yield make
+    for sandbox in reversed(made):
+        sandbox.end()
+
+
+def marked(node: pytest.Item, settings: object) -> Settings:
+    """The settings of a test, with its marks. Fails the test for a mark that is not valid."""
+    from ..model.errors import MisuseError
+    from ..settings import Settings
+
+    __tracebackhide__ = True
+    if not isinstance(settings, Settings):
+        pytest.fail(f"the fixture lambda_telemetry_settings returned {settings!r}, not a Settings", pytrace=False)
+    options: dict[str, Any] = {}
+    for mark in reversed(list(node.iter_markers("lambda_telemetry"))):
+        if mark.args:
+            pytest.fail(f"@pytest.mark.lambda_telemetry takes settings by name only, not {mark.args!r}", pytrace=False)
+        options |= mark.kwargs
+    try:
+        return settings.with_options(options)
+    except MisuseError as error:
+        problem = str(error)
+    pytest.fail(f"@pytest.mark.lambda_telemetry: {problem}", pytrace=False)

@@ -1,0 +1,90 @@
+"""What one pytest session holds: its options, and the environments that are open."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from ..sandbox.sandbox import Sandbox
+
+PACKAGE = __package__.partition(".")[0]
+SHOWN_LINES = 200
+
+
+class Session:
+    """Of one run of pytest; a run inside a test (pytester) has its own."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.port = whole_number(config, "lambda_telemetry_port", 0, 65_535)
+        self.journal_limit = whole_number(config, "lambda_telemetry_journal_limit", 1, None)
+        self.sandboxes: list[Sandbox] = []
+        self.hints: set[str] = set()
+        self.factory_count = 0
+        self.outcome_is_known = False
+        self.raised: BaseException | None = None
+
+    def timelines(self) -> list[str]:
+        """What happened during this test, one text for each environment in which something did."""
+        return [_shortened(one.timeline()) for one in self.sandboxes if one.has_news]
+
+    def violations(self) -> str | None:
+        """What extensions did wrong and nobody was told yet, as one text; it is told now."""
+        found = [text for one in self.sandboxes if (text := one.take_violations()) is not None]
+        return "\n\n".join(found) or None
+
+    def end_test(self) -> None:
+        """What happens from now on belongs to the next test."""
+        self.hints.update(*(one.children.hints for one in self.sandboxes))
+        self.sandboxes = [one for one in self.sandboxes if not one.closed]
+        for sandbox in self.sandboxes:
+            sandbox.end_test()
+
+    def close(self) -> None:
+        """The end of the session."""
+        for sandbox in self.sandboxes:
+            sandbox.end()
+        self.sandboxes.clear()
+
+
+SESSION = pytest.StashKey[Session]()
+_open: list[Session] = []
+
+
+def begin(config: pytest.Config) -> None:
+    """A session begins. Raises UsageError for an option that is not valid."""
+    session = config.stash[SESSION] = Session(config)
+    _open.append(session)
+
+
+def end(config: pytest.Config) -> None:
+    """It ends; with the last one of the process the shared address is given up."""
+    session = config.stash.get(SESSION, None)
+    if session is None:
+        return
+    session.close()
+    _open.remove(session)
+    if not _open:  # a session run inside a test must not take the outer one's server away
+        process_wide = sys.modules.get(f"{PACKAGE}.sandbox.process_wide")
+        if process_wide is not None:
+            process_wide.SHARED_SERVER.close()
+
+
+def whole_number(config: pytest.Config, name: str, least: int, most: int | None) -> int:
+    """An ini option that is a whole number. Raises UsageError."""
+    value = str(config.getini(name))
+    number = int(value) if value.isascii() and value.isdigit() else -1
+    if number < least or (most is not None and number > most):
+        upper = f" to {most}" if most is not None else " or more"
+        raise pytest.UsageError(f"{name} = {value!r} is not valid: it must be a whole number, {least}{upper}")
+    return number
+
+
+def _shortened(text: str) -> str:
+    lines = text.splitlines()
+    if len(lines) <= SHOWN_LINES:
+        return text
+    first = f"(the last {SHOWN_LINES} of {len(lines)} lines; print(lambda_telemetry.timeline()) in the test shows all)"
+    return "\n".join([first, *lines[-SHOWN_LINES:]])

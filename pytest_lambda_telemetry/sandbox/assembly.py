@@ -1,0 +1,270 @@
+"""The composition root: the one place that knows every part of an environment, and connects them.
+
+A clock, a sender and a server can be handed in; by default they are what the settings say. Nothing is left behind when
+the assembly fails.
+"""
+
+import contextlib
+import threading
+
+from ..api.desk import Desk
+from ..api.extensions_api import ExtensionsApi
+from ..api.parties import Extensions
+from ..api.subscribe_api import SubscribeApi
+from ..engine.clock import Clock, SystemClock
+from ..engine.feedback import LoopWatch
+from ..engine.journal import DEFAULT_LIMIT, Journal
+from ..engine.moments import Moments
+from ..engine.recordings import Recordings
+from ..engine.run import Engine
+from ..engine.turns import Turns
+from ..host.environ import lambda_variables
+from ..host.names import LOOPBACK, NAMES, SANDBOX_NAMES
+from ..integrations import foreign_clock, passthrough
+from ..model.facts import Fact, Hinted
+from ..settings import Settings
+from ..wire.sender import Sender
+from ..wire.server import Server
+from .children import Children
+from .invocations import Invocations
+from .phases import Phases
+from .plan import Plan, PlannedDeliverer
+from .player import Player
+from .process_wide import IDENTIFIERS, SHARED_SERVER
+from .reception import LoopReport, Reception
+from .sandbox import Sandbox
+from .stage import Stage
+from .stand_in import StandIn
+from .violations import Violations
+from .waits import Waits
+
+
+def assemble(
+    settings: Settings,
+    seed: str | None = None,
+    *,
+    shared: bool = False,
+    limit: int = DEFAULT_LIMIT,
+    clock: Clock | None = None,
+    sender: Sender | None = None,
+    server: Server | None = None,
+) -> Sandbox:
+    """An environment that is open: it serves, and the sandbox's names resolve.
+
+    `seed` is what identifiers are made of (the function's name without one), `shared` puts it at the address that the
+    fixtures of this process share, `limit` is the journal's. What is handed in is the caller's to close. Raises
+    MisuseError when the port cannot be used.
+    """
+    with contextlib.ExitStack() as undo:
+        sandbox = _connect(settings, seed or settings.function_name, shared, limit, clock, sender, server, undo)
+        sandbox.undo = undo.pop_all()
+    return sandbox
+
+
+def _connect(
+    settings: Settings,
+    seed: str,
+    shared: bool,
+    limit: int,
+    clock: Clock | None,
+    sender: Sender | None,
+    server: Server | None,
+    undo: contextlib.ExitStack,
+) -> Sandbox:
+    profile = settings.profile
+    lock = threading.Condition()
+    follows = clock is None and settings.clock not in ("virtual", "system")
+    clock = clock or _clock(settings, lock, undo)
+    if sender is None:
+        sender = Sender(settings.delivery_timeout_s)
+        undo.callback(sender.close)
+    if server is None:
+        server = SHARED_SERVER.get() if shared else Server()
+        if not shared:
+            undo.callback(server.close)
+    variables = lambda_variables(
+        runtime_api=server.address,
+        function_name=settings.function_name,
+        function_version=settings.function_version,
+        memory_mb=settings.memory_mb,
+        initialization_type=settings.initialization_type,
+        region=settings.region,
+    )
+
+    recordings = Recordings(limit)
+
+    def fold(fact: Fact) -> None:
+        recordings.take(fact)
+        lock.notify_all()  # whoever waits for something looks again
+
+    turns = Turns(lock, abandon=sender.abandon)
+    turns.at_end.append(sender.end_call)
+    moments = Moments(clock, turns, lock)
+    journal = Journal(moments.look, fold, limit)
+    extensions, phases = Extensions(), Phases(lock)
+    violations = Violations(settings.strict)
+    plan = Plan(seed)
+    children = Children(
+        lock=lock,
+        journal=journal,
+        extensions=extensions,
+        phases=phases,
+        violations=violations,
+        clock=clock,
+        line_end="\n" if profile.observed else "",
+    )
+    turns.at_end.append(children.end_call)
+    retry = settings.retry
+    engine = Engine(
+        clock=clock,
+        moments=moments,
+        journal=journal,
+        recordings=recordings,
+        lock=lock,
+        turns=turns,
+        deliverer=PlannedDeliverer(sender, plan, journal, lock),
+        output=children,
+        watch=LoopWatch(children, LoopReport(journal, violations)),
+        delay_ms=retry.delay_ms if retry else lambda _attempts: None,
+        cut=profile.observed,
+    )
+    reception = Reception(
+        settings=settings, profile=profile, clock=clock, engine=engine, children=children, violations=violations
+    )
+    extensions_api = ExtensionsApi(
+        extensions,
+        journal,
+        function={
+            "functionName": settings.function_name,
+            "functionVersion": settings.function_version,
+            "handler": settings.handler,
+        },
+        account_id=settings.account_id,
+        new_identifier=lambda: IDENTIFIERS.new(seed),
+    )
+    desk = Desk(
+        lock=lock,
+        profile=profile,
+        init_over=lambda: phases.init_over,
+        is_stray=lambda identifier: phases.life == "closed" or IDENTIFIERS.is_retired(identifier),
+        one_moment=moments.one,
+        journal=journal,
+        refusals=plan,
+        reception=reception,
+        extensions=extensions,
+        extensions_api=extensions_api,
+        subscribe_api=SubscribeApi(extensions, journal, profile),
+    )
+    waits = Waits(
+        lock=lock,
+        turns=turns,
+        extensions=extensions,
+        recordings=recordings,
+        children=children,
+        violations=violations,
+        runtime_api=server.address,
+    )
+    stage = Stage(
+        settings=settings,
+        profile=profile,
+        lock=lock,
+        clock=clock,
+        journal=journal,
+        engine=engine,
+        extensions=extensions,
+        children=children,
+        phases=phases,
+        reception=reception,
+        violations=violations,
+        waits=waits,
+    )
+    invocations = Invocations(
+        settings=settings,
+        profile=profile,
+        seed=seed,
+        lock=lock,
+        moments=moments,
+        engine=engine,
+        extensions=extensions,
+        phases=phases,
+        stage=stage,
+    )
+    sandbox = Sandbox(
+        settings=settings,
+        seed=seed,
+        shared=shared,
+        lock=lock,
+        runtime_api=server.address,
+        variables=variables,
+        clock=clock,
+        turns=turns,
+        moments=moments,
+        journal=journal,
+        recordings=recordings,
+        engine=engine,
+        extensions=extensions,
+        extensions_api=extensions_api,
+        desk=desk,
+        plan=plan,
+        phases=phases,
+        children=children,
+        violations=violations,
+        waits=waits,
+        stage=stage,
+        invocations=invocations,
+        player=Player(engine, phases, stage),
+        stand_in=StandIn(lock, desk, extensions, profile),
+        undo=undo,
+    )
+    _open(sandbox, server, undo, follows=follows)
+    return sandbox
+
+
+def _clock(settings: Settings, lock: threading.Condition, undo: contextlib.ExitStack) -> Clock:
+    start = settings.start_time
+    if settings.clock == "system":
+        return SystemClock(start, lock.wait)
+    if settings.clock == "virtual":
+        return Clock(start, lambda: None)
+    if settings.clock != "auto":
+        undo.enter_context(foreign_clock.freeze(settings.clock, start))
+    return Clock(start, foreign_clock.active)
+
+
+def _open(sandbox: Sandbox, server: Server, undo: contextlib.ExitStack, *, follows: bool) -> None:
+    """Begin to serve, to resolve names, to follow clocks, and with a real clock to deliver."""
+    desk = sandbox.desk
+    if follows:
+        foreign_clock.watch(sandbox)
+        undo.callback(foreign_clock.unwatch, sandbox)
+    server.attach(desk.handle, desk.malformed)
+    undo.callback(server.detach, desk.handle)
+    NAMES.install()
+    undo.callback(NAMES.uninstall)
+
+    def is_ours(host: str, port: int) -> bool:
+        return port == server.port and host in (LOOPBACK, "localhost", *SANDBOX_NAMES)
+
+    with sandbox.lock:
+        for notice in passthrough.install(is_ours):
+            sandbox.journal.add(Hinted("test", notice))
+    undo.callback(passthrough.uninstall, is_ours)
+    sandbox.phases.life = "open"
+    if sandbox.clock.real:
+        _deliver_in_background(sandbox, undo)
+
+
+def _deliver_in_background(sandbox: Sandbox, undo: contextlib.ExitStack) -> None:
+    stopped = threading.Event()
+    thread = threading.Thread(
+        target=sandbox.engine.deliver_in_real_time, args=(stopped.is_set,), name="lambda-telemetry-clock", daemon=True
+    )
+
+    def stop() -> None:
+        with sandbox.lock:
+            stopped.set()
+            sandbox.lock.notify_all()
+        thread.join()
+
+    thread.start()
+    undo.callback(stop)

@@ -1,0 +1,164 @@
+"""Invocations as they happen: the story's steps with durations that are measured, not planned."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from threading import Condition
+
+from ..api.parties import Extensions
+from ..engine.moments import Moments
+from ..engine.run import Engine
+from ..protocol.contract import Profile
+from ..protocol.states import Phase, Trigger
+from ..settings import Settings
+from ..story.invocation import Invoked
+from .invocation import Invocation, InvocationOptions
+from .phases import Phases
+from .process_wide import request_id as nth_request_id
+from .stage import Stage
+
+DEFAULT_INIT_MS = 100.0
+_LEAST_MS = 1.0
+
+
+class Invocations:
+    """Of one environment. Entering and leaving one each hold the turn, the block between does not."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        profile: Profile,
+        seed: str,
+        lock: Condition,
+        moments: Moments,
+        engine: Engine,
+        extensions: Extensions,
+        phases: Phases,
+        stage: Stage,
+    ) -> None:
+        self._settings = settings
+        self._profile = profile
+        self._seed = seed
+        self._lock = lock
+        self._moments = moments
+        self._engine = engine
+        self._extensions = extensions
+        self._phases = phases
+        self._stage = stage
+        self._count = 0
+
+    @contextmanager
+    def invocation(self, options: InvocationOptions) -> Iterator[Invocation]:
+        """See LambdaTelemetry.invocation; the options were checked."""
+        engine, hold = self._engine, self._engine.turns.hold
+        with hold("invocation()"):
+            engine.catch_up()
+            invocation = self._begin(options)
+        of = self._invoked(invocation, options)
+        started_us = engine.clock.elapsed_us
+        error_type = options.get("error_type")
+        engine.collect(invocation.attempted)
+        try:
+            with hold("invocation()"):
+                self._stage.carry_out(of.begun())
+            try:
+                yield invocation
+            except BaseException as error:
+                invocation.status = "error"
+                error_type = f"Function.{type(error).__name__}"
+                raise
+            finally:
+                invocation.over = True
+                with hold("invocation()"):
+                    engine.catch_up()
+                    if self._phases.phase is Phase.INVOKE:  # else it was shut down inside the block
+                        self._end(invocation, of, started_us, error_type, options)
+        finally:
+            engine.stop_collecting(invocation.attempted)
+            if self._phases.phase is Phase.INVOKE:
+                self._phases.move(Trigger.INVOCATION_END)
+
+    def _begin(self, options: InvocationOptions) -> Invocation:
+        if self._phases.phase is Phase.INIT:
+            self._stage.end_init(DEFAULT_INIT_MS)
+        self._phases.move(Trigger.INVOCATION_START)
+        self._stage.thaw()
+        self._count += 1
+        request_id = options.get("request_id") or str(nth_request_id(self._seed, self._count))
+        deadline = self._moments.now + timedelta(seconds=self._settings.timeout_s)
+        return Invocation(self._engine, request_id, deadline, options.get("status", "success"))
+
+    def _invoked(self, invocation: Invocation, options: InvocationOptions) -> Invoked:
+        return Invoked(
+            request_id=invocation.request_id,
+            tenant_id=options.get("tenant_id"),
+            trace=options.get("tracing"),
+            function_version=self._settings.function_version,
+            function_arn=self._stage.function_arn,
+            timeout_ms=self._settings.timeout_s * 1000,
+            memory_mb=self._settings.memory_mb,
+            max_memory_used_mb=options.get("max_memory_used_mb"),
+            managed=self._profile.managed_instances,
+        )
+
+    def _end(
+        self,
+        invocation: Invocation,
+        of: Invoked,
+        started_us: int,
+        error_type: str | None,
+        options: InvocationOptions,
+    ) -> None:
+        engine, clock, stage = self._engine, self._engine.clock, self._stage
+        limit_us = started_us + round(self._settings.timeout_s * 1_000_000)
+        ran_ms = self._let_run(invocation, started_us, limit_us, options.get("duration_ms"))
+        if invocation.status not in ("error", "failure"):
+            error_type = None
+        if of.managed:
+            report = of.report(invocation.status, error_type, ran_ms, init_duration_ms=stage.take_charged_init_ms())
+            stage.carry_out([report])
+            self._let_telemetry_out(limit_us)
+            return
+        overhead_ms = options.get("overhead_ms")
+        when = f"invocation {invocation.request_id}"
+        late = stage.wait_for_extensions(when) if overhead_ms == 0 else []
+        with self._lock:
+            invocation.ready_before_runtime_done = tuple(
+                one.name for one in self._extensions if one.waiting and not one.by_hand and "INVOKE" in one.events
+            )
+        if overhead_ms == 0 and not late:
+            stage.freeze()
+        stage.carry_out(of.runtime_done(invocation.status, error_type, ran_ms))
+        if overhead_ms != 0:
+            until_us = limit_us if overhead_ms is None else min(limit_us, clock.elapsed_us + round(overhead_ms * 1000))
+            self._let_telemetry_out(until_us)
+            late = stage.wait_for_extensions(when)
+        if late:
+            engine.advance(max(0, limit_us - clock.elapsed_us))
+            invocation.status, invocation.outcome, error_type = "timeout", "extension-timeout", None
+        took_ms = max(ran_ms, (min(clock.elapsed_us, limit_us) - started_us) / 1000)
+        report = of.report(
+            invocation.status,
+            error_type,
+            ran_ms,
+            round(took_ms - ran_ms, 3),
+            init_duration_ms=stage.take_charged_init_ms(),
+        )
+        stage.carry_out([report, *of.closed()])
+
+    def _let_run(self, invocation: Invocation, started_us: int, limit_us: int, duration_ms: float | None) -> float:
+        """Let the function run for as long as it was to, at most until its time-out; how long it ran, in ms."""
+        engine, clock = self._engine, self._engine.clock
+        least_us = round((_LEAST_MS if duration_ms is None else duration_ms) * 1000)
+        if invocation.status == "timeout":
+            least_us = max(least_us, limit_us - started_us)
+        engine.advance(max(0, min(started_us + least_us, limit_us) - clock.elapsed_us))
+        if started_us + least_us >= limit_us or clock.elapsed_us >= limit_us:
+            invocation.status, invocation.outcome = "timeout", "function-timeout"
+        return (min(clock.elapsed_us, limit_us) - started_us) / 1000
+
+    def _let_telemetry_out(self, until_us: int) -> None:
+        """Let time go on until all that was emitted so far is delivered, or until this moment of elapsed time."""
+        marks = self._engine.marks()
+        self._engine.advance_until(lambda: self._engine.delivered(marks), until_us)

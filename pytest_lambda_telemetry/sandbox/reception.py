@@ -1,0 +1,118 @@
+"""What a call of an extension leaves behind, once it is answered and recorded: Lambda's own events, violations."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from ..engine.clock import Clock
+from ..engine.run import Engine
+from ..model.event import Event
+from ..model.facts import Called, LoopFound, Outcome, Refused, Registered, StoodIn, Subscribed
+from ..model.ports import Recorder
+from ..model.records import Subscription
+from ..protocol.contract import LOGS, Profile
+from ..protocol.projection import View
+from ..protocol.schema import TelemetryType
+from ..settings import Settings
+from ..story import init
+from ..story.init import Init
+from .children import Children
+from .violations import Violations
+
+
+class Reception:
+    """Of one environment; the caller holds its lock around every call."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        profile: Profile,
+        clock: Clock,
+        engine: Engine,
+        children: Children,
+        violations: Violations,
+    ) -> None:
+        self._settings = settings
+        self._profile = profile
+        self._clock = clock
+        self._engine = engine
+        self._children = children
+        self._violations = violations
+        self.init_started_us: int | None = None
+
+    def called(self, fact: Called) -> None:
+        """An extension's request was answered."""
+        self._left(fact.outcome, stand_in=False)
+
+    def stood_in(self, fact: StoodIn) -> None:
+        """The test acted as an extension; that brings none of Lambda's own events."""
+        self._left(fact.outcome, stand_in=True)
+
+    def broke(self, reason: str) -> None:
+        """The server failed while it answered a request."""
+        self._violations.add(f"pytest-lambda-telemetry itself failed while it answered a request: {reason}")
+
+    def _left(self, outcome: Outcome, *, stand_in: bool) -> None:
+        match outcome:
+            case Registered() if not stand_in:
+                self._registered(outcome)
+            case Subscribed(subscription, again=False):
+                self._engine.subscribe(subscription, self._view(subscription))
+                if not stand_in:
+                    self._announce(subscription, "Subscribed")
+            case Subscribed(subscription, again=True):
+                if self._profile.observed and not stand_in:
+                    self._announce(subscription, "Already subscribed")
+            case Refused():
+                self._violations.refused(outcome)
+
+    def _registered(self, registered: Registered) -> None:
+        self._children.registered(registered.extension.name)
+        if self.init_started_us is None:
+            self.init_started_us = self._clock.elapsed_us
+            self._own(self.init.started())
+
+    @property
+    def init(self) -> Init:
+        """The initialization of this environment, as the story tells it."""
+        return Init(
+            initialization_type=self._settings.initialization_type,
+            function_name=self._settings.function_name,
+            function_version=self._settings.function_version,
+            memory_mb=self._settings.memory_mb,
+        )
+
+    def _announce(self, subscription: Subscription, state: str) -> None:
+        types = cast(Sequence[TelemetryType], list(subscription.types))  # checked when it was accepted
+        self._own(init.subscribed(subscription.extension_name, types, state))
+
+    def _own(self, *generated: Event) -> None:
+        """Lambda generates events of its own: they buffer, and are delivered by the next call that moves time."""
+        if self._settings.platform_events:
+            self._engine.emit(generated, deliver=False)
+
+    def _view(self, subscription: Subscription) -> View:
+        return View(
+            schema_version=subscription.schema_version,
+            log_format=self._settings.log_format,
+            managed_instances=self._profile.managed_instances,
+            logs_api=subscription.schema_version in LOGS.schema_versions,
+        )
+
+
+class LoopReport:
+    """What the loop watch tells of what it found. The lock is held."""
+
+    def __init__(self, journal: Recorder, violations: Violations) -> None:
+        self._journal = journal
+        self._violations = violations
+
+    def __call__(self, subscription: Subscription) -> None:
+        name = subscription.extension_name
+        self._journal.add(LoopFound(name))
+        self._violations.add(
+            f"feedback loop: extension {name!r} is subscribed to 'extension' and writes output for every batch it"
+            " receives, which comes back to it as the next batch; three batches in a row held nothing else.\n"
+            "  On Lambda this runs for ever and is billed. Write nothing while handling telemetry, or subscribe without"
+            " 'extension'."
+        )

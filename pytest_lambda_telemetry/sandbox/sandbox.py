@@ -1,0 +1,194 @@
+"""One fake execution environment: its parts, from start to close."""
+
+import contextlib
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from ..api.desk import Desk
+from ..api.extensions_api import ExtensionsApi
+from ..api.parties import Extensions
+from ..engine.clock import Clock, from_us
+from ..engine.journal import Journal, Recorded
+from ..engine.moments import Moments
+from ..engine.recordings import Recordings
+from ..engine.run import Engine
+from ..engine.turns import Turns
+from ..host.environ import ENVIRON, Frame, child_variables
+from ..integrations import passthrough
+from ..model.errors import MisuseError
+from ..model.facts import Hinted
+from ..protocol.states import Trigger
+from ..settings import Settings
+from ..views.entries import Entry, entries
+from ..views.text import timeline
+from .children import Children
+from .invocations import Invocations
+from .loops import in_event_loop
+from .phases import Phases
+from .plan import Plan
+from .player import Player
+from .process_wide import IDENTIFIERS
+from .stage import Stage
+from .stand_in import StandIn
+from .violations import Violations
+from .waits import Waits
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Sandbox:
+    """The connected parts of one environment that is open; `assembly` makes them.
+
+    `lock` guards everything that is recorded. It is held around each call of the API, and never while a delivery is on
+    its way. `seed` is what identifiers and request ids are made of, `shared`: it is at the address of this process's
+    fixtures. `undo` takes apart what the assembly has put up.
+    """
+
+    settings: Settings
+    seed: str
+    shared: bool
+    lock: threading.Condition
+    runtime_api: str
+    variables: dict[str, str]
+    clock: Clock
+    turns: Turns
+    moments: Moments
+    journal: Journal
+    recordings: Recordings
+    engine: Engine
+    extensions: Extensions
+    extensions_api: ExtensionsApi
+    desk: Desk
+    plan: Plan
+    phases: Phases
+    children: Children
+    violations: Violations
+    waits: Waits
+    stage: Stage
+    invocations: Invocations
+    player: Player
+    stand_in: StandIn
+    undo: contextlib.ExitStack
+    _frame: Frame | None = None
+    _told_up_to: int = field(default=0)
+
+    # -- start and end -------------------------------------------------------------------------------------------------
+
+    def enter(self) -> None:
+        """Put Lambda's variables into `os.environ`; the environment that did so last owns it."""
+        if self._frame is not None:
+            raise MisuseError("this environment is entered already")
+        self._frame = ENVIRON.enter(self.variables)
+
+    def leave(self) -> None:
+        """Give `os.environ` back as it was."""
+        if self._frame is not None:
+            ENVIRON.leave(self._frame)
+            self._frame = None
+
+    @property
+    def closed(self) -> bool:
+        """It has ended; what was recorded can still be read."""
+        return self.phases.life == "closed"
+
+    def wind_down(self) -> None:
+        """The end of a test: whoever waits on next gets SHUTDOWN, children end."""
+        if not self.closed:
+            with self.turns.take_over():
+                self.stage.shutdown("spindown", all_polls=True, deliver=False)
+            with self.lock:
+                self.extensions_api.end_polls()
+
+    def end(self) -> None:
+        """`wind_down`, then `close`."""
+        try:
+            self.wind_down()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End everything: polls, children, threads, sockets, variables, names. Doing it again does nothing."""
+        if self.closed:
+            return
+        self.children.kill()
+        with self.lock:
+            self.phases.life = "closed"
+            self.phases.move(Trigger.CLOSE)
+            for extension in self.extensions:
+                extension.hang_up()
+        self.leave()
+        self.undo.close()
+        IDENTIFIERS.retire([extension.extension_id for extension in self.extensions])
+
+    # -- time ----------------------------------------------------------------------------------------------------------
+
+    def now_and_elapsed(self) -> tuple[datetime, timedelta]:
+        """Both times of one moment."""
+        with self.lock:
+            wall_us, elapsed_us = self.moments.look()
+        return from_us(wall_us), timedelta(microseconds=elapsed_us)
+
+    def before_move(self) -> None:
+        """The test's own `tick` or `move_to` is about to move time."""
+        if not self.turns.mine:
+            culprit = "an awaited call" if self.turns.lent else "the thread that started it"
+            raise MisuseError(
+                "tick(), move_to() and shift() move the time of this environment, which belongs to"
+                f" {culprit} now; use them there or afterwards, or clock='virtual', which follows neither freezegun nor"
+                " time-machine"
+            )
+        with self.lock:
+            self.clock.look()  # a freeze that began since the last look begins here, not where it is moved to
+
+    def after_move(self) -> None:
+        """It has moved: deliver what became due, unless that would block a running event loop."""
+        with self.lock:
+            self.clock.look()
+        if not (in_event_loop() or self.turns.held_here):
+            with self.turns.hold("tick()"):
+                self.engine.catch_up()
+
+    # -- what was recorded ---------------------------------------------------------------------------------------------
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The whole environment of a child process."""
+        return child_variables(self.variables, {})
+
+    def facts(self) -> tuple[Recorded, ...]:
+        """What the journal holds."""
+        with self.lock:
+            return self.journal.facts
+
+    def entries(self) -> tuple[Entry, ...]:
+        """The same as lines."""
+        return entries(self.facts())
+
+    def timeline(self) -> str:
+        """The same as text, with how far time has moved since."""
+        with self.lock:
+            return timeline(self.entries(), self.journal.forgotten, self.now_and_elapsed()[1])
+
+    @property
+    def has_news(self) -> bool:
+        """Something was recorded since `end_test`."""
+        return self.journal.count > self._told_up_to
+
+    def end_test(self) -> None:
+        """What is recorded from now on belongs to the next test."""
+        with self.lock:
+            self._told_up_to = self.journal.count
+
+    def take_violations(self) -> str | None:
+        """What the extension did wrong and nobody was told yet, as one text, if that matters here."""
+        with self.lock:
+            text = self.violations.take()
+        return text if self.settings.strict else None
+
+    def cover_mocks(self) -> None:
+        """Let calls to us pass through mocking libraries, also those that were imported since."""
+        notices = passthrough.refresh()
+        if notices:
+            with self.lock:
+                for notice in notices:
+                    self.journal.add(Hinted("test", notice))

@@ -1,0 +1,289 @@
+"""The one interpreter: it carries out what the story says, step by step, for invocations, scripts and shutdowns.
+
+Each call is made while the turn is held. Real time is waited for where an extension has to answer; virtual time moves
+only by what a step says.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from threading import Condition
+from typing import cast, get_args
+
+from ..api.parties import Extensions, LiveExtension
+from ..engine.clock import Clock
+from ..engine.run import Engine
+from ..host.process import ExtensionProcess
+from ..integrations import foreign_clock
+from ..model.checks import quoted
+from ..model.errors import MisuseError
+from ..model.event import Event
+from ..model.facts import Froze, InitEnded, NeverAsked, NobodyToTell, Thawed, Told
+from ..model.ports import Recorder
+from ..protocol.contract import SHUTDOWN_LIMITS_MS, Profile
+from ..protocol.schema import TRACE_TYPE, LifecycleEvent, ShutdownReason, function_arn
+from ..protocol.states import Call, Phase, Trigger
+from ..real import Real
+from ..settings import Settings
+from ..story.init import extension_stands
+from ..story.steps import Action, EndInit, Flush, Freeze, Invoke, Shutdown, Thaw
+from .children import Children
+from .phases import Phases
+from .reception import Reception
+from .violations import Violations
+from .waits import Waits
+
+SHUTDOWN_REASONS: tuple[str, ...] = get_args(ShutdownReason)
+LAMBDA, SCRIPT = "Lambda", "script"
+"""Who says that a step is to be carried out."""
+
+
+class Stage:
+    """Of one environment."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        profile: Profile,
+        lock: Condition,
+        clock: Clock,
+        journal: Recorder,
+        engine: Engine,
+        extensions: Extensions,
+        children: Children,
+        phases: Phases,
+        reception: Reception,
+        violations: Violations,
+        waits: Waits,
+    ) -> None:
+        self._settings = settings
+        self._profile = profile
+        self._lock = lock
+        self._clock = clock
+        self._journal = journal
+        self._engine = engine
+        self._extensions = extensions
+        self._children = children
+        self._phases = phases
+        self._reception = reception
+        self._violations = violations
+        self._waits = waits
+        self._init_ms: float | None = None
+
+    # -- steps ---------------------------------------------------------------------------------------------------------
+
+    def carry_out(self, actions: Iterable[Action], by: str = LAMBDA) -> None:
+        """Do these, one after the other, now."""
+        for action in actions:
+            self._do(action, by)
+
+    def _do(self, action: Action, by: str) -> None:
+        match action:
+            case Event():
+                self._engine.emit([action], deliver=True, source=by)
+            case Invoke():
+                self._close_init_of_script()
+                self.thaw()
+                if by == SCRIPT:
+                    self._note_nobody("INVOKE", action.request_id)
+                self._invoke_extensions(action)
+            case EndInit():
+                self._close_init_of_script()
+            case Flush():
+                self._engine.flush(self._engine.subscribers)
+            case Freeze():
+                if by == SCRIPT:
+                    self.wait_for_extensions("the moment at which the script freezes the environment")
+                self.freeze()
+            case Thaw():
+                self.thaw()
+            case Shutdown():
+                if by == SCRIPT:
+                    self._note_nobody("SHUTDOWN", action.reason)
+                self.shutdown(action.reason)
+
+    def _note_nobody(self, event: str, detail: str) -> None:
+        if not any(event in one.events and not (one.by_hand or one.failed) for one in self._extensions):
+            with self._lock:
+                self._journal.add(NobodyToTell(event, detail))
+
+    # -- init ----------------------------------------------------------------------------------------------------------
+
+    def end_init(self, init_duration_ms: float) -> None:
+        """Wait for the extensions to be ready, and close the init phase."""
+        if self._phases.phase is not Phase.INIT:
+            self._phases.move(Trigger.END_INIT)  # raises, saying why not
+        self.wait_for_extensions("init")
+        took_us = self._clock.elapsed_us - (self._reception.init_started_us or 0)
+        if took_us == 0:
+            took_us = round(init_duration_ms * 1000)
+            self._engine.advance(took_us)
+        self._init_ms = took_us / 1000
+        if self._settings.platform_events:
+            standing = [self._standing(one) for one in self._extensions if not one.by_hand]
+            self._engine.emit(self._reception.init.ended(standing, self._init_ms), deliver=True)
+        self._close_init()
+
+    def take_charged_init_ms(self) -> float | None:
+        """The `initDurationMs` of the next report: the invocation that caused the init has it, and no other."""
+        init_ms, self._init_ms = self._init_ms, None
+        return self._reception.init.charged_ms(init_ms)
+
+    def _close_init_of_script(self) -> None:
+        if self._phases.phase is Phase.INIT:
+            self.wait_for_extensions("the end of init in the script")
+            self._close_init()
+
+    def _close_init(self) -> None:
+        """From now on registrations and subscriptions are refused."""
+        self._phases.move(Trigger.END_INIT)
+        with self._lock:
+            self._engine.init_telemetry.close()
+            self._journal.add(InitEnded())
+
+    @staticmethod
+    def _standing(one: LiveExtension) -> Event:
+        registered_for = cast(Sequence[LifecycleEvent], one.events)  # checked when it registered
+        return extension_stands(one.name, str(one.state), registered_for, one.errors[-1] if one.errors else None)
+
+    # -- INVOKE --------------------------------------------------------------------------------------------------------
+
+    @property
+    def function_arn(self) -> str:
+        """The ARN that INVOKE and platform.start name."""
+        settings = self._settings
+        return function_arn(settings.function_name, region=settings.region, account_id=settings.account_id)
+
+    def _invoke_extensions(self, invoke: Invoke) -> None:
+        """INVOKE to every extension that registered for it and waits on next."""
+        for extension in list(self._extensions):
+            if extension.by_hand or "INVOKE" not in extension.events:
+                continue
+            payload = {
+                "eventType": "INVOKE",
+                "deadlineMs": self._deadline_ms(extension, invoke.deadline_ms),
+                "requestId": invoke.request_id,
+                "invokedFunctionArn": self.function_arn,
+                "tracing": {"type": TRACE_TYPE, "value": invoke.tracing},
+            }
+            with self._lock:
+                skipped = "" if extension.waiting else str(extension.state)
+                self._journal.add(Told(extension.name, "INVOKE", invoke.request_id, skipped=skipped))
+                if not skipped:
+                    self._tell(extension, Call.INVOKE, payload)
+
+    def _tell(self, extension: LiveExtension, call: Call, payload: dict[str, object]) -> None:
+        extension.tell(call, json.dumps(payload).encode())
+        self._engine.watch.excuse(extension.name)
+
+    # -- waiting for extensions ----------------------------------------------------------------------------------------
+
+    def wait_for_extensions(self, when: str) -> list[str]:
+        """Wait until all ask for their next event; those that do not in time are named, and have broken the rules."""
+        if self._phases.ending:
+            return []
+        late = self._waits.all_waiting(self._settings.extension_timeout_s)
+        self._engine.turns.check()
+        for name in late:
+            self._blame(name, when)
+        return late
+
+    def _blame(self, name: str, when: str) -> None:
+        seconds = self._settings.extension_timeout_s
+        text = (
+            f"extension-timeout: extension {name!r} did not ask for its next event within {seconds:g} s (real) of"
+            f" {when}.\n  On Lambda the phase then ends as a time-out. Let it GET /2020-01-01/extension/event/next;"
+            f" extension_timeout_s allows more time.{self._still_buffered(name)}"
+        )
+        with self._lock:
+            self._journal.add(NeverAsked(name))
+            self._violations.add(text)
+
+    def _still_buffered(self, name: str) -> str:
+        """Why an extension that waits for platform.runtimeDone would wait in vain."""
+        for subscriber in self._engine.subscribers:
+            if subscriber.name == name and not subscriber.buffer.empty:
+                timeout_ms = subscriber.subscription.buffering.timeout_ms
+                return (
+                    f"\n  Telemetry for it is still buffered (timeoutMs {timeout_ms}): if it waits for that, allow a"
+                    " larger overhead_ms, or let it subscribe with a smaller timeoutMs."
+                )
+        return ""
+
+    # -- freeze, thaw, shutdown ----------------------------------------------------------------------------------------
+
+    def freeze(self) -> None:
+        """Stop elapsed time, and the processes of extensions. Managed Instances are never frozen."""
+        if self._clock.frozen or self._profile.managed_instances:
+            return
+        self._set_frozen(True)
+        self._children.stop()
+
+    def thaw(self) -> None:
+        """Let both go on where they were."""
+        if not self._clock.frozen:
+            return
+        self._children.cont()
+        self._set_frozen(False)
+
+    def _set_frozen(self, frozen: bool) -> None:
+        with self._lock:
+            self._clock.pass_by(self._clock.catch_up())  # what has passed so far did so in the state before
+            self._clock.frozen = frozen
+            self._journal.add(Froze() if frozen else Thawed())
+
+    def shutdown(self, reason: str, *, all_polls: bool = False, deliver: bool = True) -> None:
+        """Thaw, deliver what is buffered, send SHUTDOWN, and wait for child processes to end.
+
+        The end of a test also lets those go that did not register for SHUTDOWN (`all_polls`), and delivers nothing.
+        """
+        if reason not in SHUTDOWN_REASONS:
+            raise MisuseError(f"reason={reason!r} is not valid: it must be one of {quoted(SHUTDOWN_REASONS)}")
+        if self._phases.ending:
+            return
+        self.thaw()
+        self._children.note_dead()
+        if deliver:
+            self._engine.flush(self._engine.subscribers)
+        with self._lock:
+            self._violations.ending = not deliver
+        self._phases.move(Trigger.SHUTDOWN)
+        limit_ms = self._shutdown_limit_ms()
+        for extension in list(self._extensions):
+            self._send_shutdown(extension, reason, limit_ms, all_polls=all_polls)
+        self._children.end(
+            min(limit_ms / 1000, self._settings.shutdown_timeout_s),
+            lambda process: self._may_end_by_itself(process, all_polls=all_polls),
+        )
+        self._children.drain(self._engine)
+        if deliver:  # what children wrote on their way out still reaches those who are left
+            self._engine.flush([one for one in self._engine.subscribers if self._children.of(one.name) is None])
+
+    def _send_shutdown(self, extension: LiveExtension, reason: str, limit_ms: int, *, all_polls: bool) -> None:
+        wants = "SHUTDOWN" in extension.events
+        if extension.by_hand or extension.failed or not (wants or all_polls):
+            return
+        deadline_ms = self._deadline_ms(extension, limit_ms)
+        payload: dict[str, object] = {"eventType": "SHUTDOWN", "deadlineMs": deadline_ms, "shutdownReason": reason}
+        with self._lock:
+            taken = extension.poll is not None and extension.poll.alive()
+            self._journal.add(Told(extension.name, "SHUTDOWN", reason, pending=not taken))
+            self._tell(extension, Call.SHUTDOWN, payload)
+
+    def _may_end_by_itself(self, process: ExtensionProcess, *, all_polls: bool) -> bool:
+        """It is told of the shutdown, or on its way out already; it may have registered under another name."""
+        extension = self._extensions.by_name(process.name)
+        if extension is None:
+            return any(not one.by_hand and self._children.of(one.name) is None for one in self._extensions)
+        return all_polls or extension.failed or "SHUTDOWN" in extension.events
+
+    def _shutdown_limit_ms(self) -> int:
+        alive = [one for one in self._extensions if not one.failed]
+        kind = "none" if not alive else "internal" if all(one.internal for one in alive) else "external"
+        return SHUTDOWN_LIMITS_MS[kind]
+
+    def _deadline_ms(self, extension: LiveExtension, remaining_ms: float) -> int:
+        """A deadline in the clock that the recipient can see: a child process always sees real time."""
+        foreign = foreign_clock.active() if self._children.of(extension.name) is None else None
+        now_ms = foreign.now_us() / 1000 if foreign else Real.time() * 1000
+        return int(now_ms + remaining_ms)

@@ -1,0 +1,73 @@
+"""The test acts as an extension: it registers and subscribes through the same validation, without a socket."""
+
+from collections.abc import Mapping
+from threading import Condition
+
+from ..api.desk import Desk
+from ..api.parties import Extensions
+from ..model.errors import MisuseError
+from ..model.facts import Outcome, Refused, Registered, Subscribed
+from ..model.records import Buffering, Extension, Subscription
+from ..protocol.contract import Profile
+
+
+class StandIn:
+    """For tests of a listener alone. Every refusal is a MisuseError: it is the test's own doing."""
+
+    def __init__(self, lock: Condition, desk: Desk, extensions: Extensions, profile: Profile) -> None:
+        self._lock = lock
+        self._desk = desk
+        self._extensions = extensions
+        self._profile = profile
+
+    def register(self, name: str, events: tuple[str, ...]) -> Extension:
+        """See LambdaTelemetry.register."""
+        if not isinstance(name, str):
+            raise MisuseError(f"name={name!r} is not valid: it must be the name of an extension, a str")
+        with self._lock:
+            outcome = self._desk.register(name, events)
+        if isinstance(outcome, Registered):
+            return outcome.extension
+        raise MisuseError(f"Lambda would refuse register({name!r}): {_told(outcome)}")
+
+    def subscribe(
+        self,
+        uri: str | None,
+        types: tuple[str, ...],
+        schema_version: str,
+        buffering: Buffering | Mapping[str, int] | None,
+        name: str,
+        port: int | None,
+    ) -> Subscription:
+        """See LambdaTelemetry.subscribe."""
+        if (uri is None) == (port is None):
+            raise MisuseError("subscribe() takes uri= for HTTP or port= for TCP, one of the two")
+        destination = {"protocol": "HTTP", "URI": uri} if port is None else {"protocol": "TCP", "port": port}
+        body: dict[str, object] = {"schemaVersion": schema_version, "types": list(types), "destination": destination}
+        if isinstance(buffering, Buffering):
+            buffering = {
+                "maxItems": buffering.max_items,
+                "maxBytes": buffering.max_bytes,
+                "timeoutMs": buffering.timeout_ms,
+            }
+        if buffering is not None:
+            body["buffering"] = dict(buffering) if isinstance(buffering, Mapping) else buffering  # refused below
+        with self._lock:
+            known = self._extensions.by_name(name)
+            extension_id = known.extension_id if known else self.register(name, self._usual_events()).extension_id
+            outcome = self._desk.subscribe(name, extension_id, body)
+        if isinstance(outcome, Subscribed):
+            return outcome.subscription
+        if outcome is None:
+            raise MisuseError("with local_testing=True Lambda answers 202 and nothing is ever subscribed")
+        raise MisuseError(f"Lambda would refuse this subscription: {_told(outcome)}")
+
+    def _usual_events(self) -> tuple[str, ...]:
+        """What an extension registers for; on Managed Instances there is no INVOKE."""
+        return ("SHUTDOWN",) if self._profile.managed_instances else ("INVOKE", "SHUTDOWN")
+
+
+def _told(outcome: Outcome) -> str:
+    assert isinstance(outcome, Refused), outcome
+    rules = "".join(f"\n  {rule}" for _, rule in outcome.rules)
+    return f"{outcome.status} {outcome.error_type}: {outcome.message}{rules}"

@@ -1,0 +1,129 @@
+"""What counts against the extension under test, and what the test said it expects."""
+
+import json
+import re
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Condition
+
+from ..model.errors import MisuseError, ProtocolViolation
+from ..model.facts import Refused
+from ..model.records import Rejection
+
+_SHOWN_BODY = 2_000
+_KEPT = 1_000
+
+
+@dataclass(slots=True, eq=False)
+class ExpectedRejection:
+    """What `expect_rejection` yields: the refused Subscribe requests of its block.
+
+    `rejection` is the first of them; reading it before one came is a MisuseError. `rejections` holds all.
+    """
+
+    pattern: re.Pattern[str] | None = None
+    rejections: tuple[Rejection, ...] = ()
+    others: list[Rejection] = field(default_factory=list)
+
+    @property
+    def rejection(self) -> Rejection:
+        if not self.rejections:
+            raise MisuseError("no Subscribe was refused yet; read .rejection after the expect_rejection block")
+        return self.rejections[0]
+
+    def covers(self, rejection: Rejection) -> bool:
+        """Take a rejection that was expected."""
+        if self.pattern is not None and not self.pattern.search(f"{rejection.error_type}: {rejection.message}"):
+            self.others.append(rejection)
+            return False
+        self.rejections += (rejection,)
+        return True
+
+    def __repr__(self) -> str:
+        return f"<ExpectedRejection {list(self.rejections)!r}>"
+
+
+class Violations:
+    """Collects violations until they are told. The caller holds the environment's lock."""
+
+    def __init__(self, strict: bool) -> None:
+        self.strict = strict
+        self.expected: list[ExpectedRejection] = []
+        self.ending = False  # the test is over: a call that comes too late for it was refused because of us
+        self._texts: deque[str] = deque(maxlen=_KEPT)
+
+    def refused(self, refused: Refused) -> None:
+        """A call was refused: expected by a block around it, made up by the test, or a violation."""
+        covered = refused.injected or self.ending
+        if refused.rejection is not None:
+            for expectation in self.expected:
+                covered = expectation.covers(refused.rejection) or covered
+        if refused.route in _CALLS and not covered:
+            self.add(describe_refusal(_CALLS[refused.route], refused))
+
+    def add(self, text: str) -> None:
+        """Something the extension under test must not do."""
+        self._texts.append(text)
+
+    @property
+    def unexpected(self) -> str | None:
+        """The first violation that nobody has been told of, where that counts."""
+        return self._texts[0] if self.strict and self._texts else None
+
+    def take(self) -> str | None:
+        """All violations so far as one text, which are then forgotten."""
+        text = "\n\n".join(self._texts)
+        self._texts.clear()
+        return text or None
+
+    def check(self) -> None:
+        """Raise ProtocolViolation with everything found so far."""
+        text = self.take()
+        if text is not None:
+            raise ProtocolViolation(text)
+
+
+@contextmanager
+def expecting(violations: Violations, match: object, lock: Condition) -> Iterator[ExpectedRejection]:
+    """Refused Subscribe requests are expected while this is open. Raises MisuseError for what is no pattern."""
+    try:
+        expected = ExpectedRejection(None if match is None else re.compile(match))  # type: ignore[call-overload]  # tried
+    except (TypeError, re.error) as error:
+        raise MisuseError(f"match={match!r} is not a regular expression: {error}") from error
+    with lock:
+        violations.expected.append(expected)
+    try:
+        yield expected
+    finally:
+        with lock:
+            violations.expected = [one for one in violations.expected if one is not expected]
+
+
+_CALLS = {"subscribe": "Subscribe", "register": "Register"}
+"""The calls whose refusal is a violation, by route."""
+
+
+def describe_refusal(call: str, refused: Refused) -> str:
+    """A refused call for a person: who sent what, what Lambda answers, and the rule behind each fault."""
+    who = f"extension {refused.who!r}" if refused.who else "an unidentified extension"
+    lines = [
+        f"{call} from {who} was refused: {refused.status} {refused.error_type}",
+        f"  answered: {refused.message}",
+        f"  body:     {show_body(refused.raw)}",
+        *(line for message, rule in refused.rules for line in (f"  fault:    {message}", f"    rule:   {rule}")),
+        "  On Lambda this fails the extension, and with it every invocation. If the test means it to be refused, wrap"
+        " it in expect_rejection(); strict=False turns this check off.",
+    ]
+    return "\n".join(lines)
+
+
+def show_body(raw: bytes) -> str:
+    """A request body on one line, shortened."""
+    try:
+        text = json.dumps(json.loads(raw), ensure_ascii=False)
+        text.encode()
+    except (ValueError, RecursionError):
+        text = ascii(raw)[1:] if raw else "(empty)"
+    return text if len(text) <= _SHOWN_BODY else f"{text[:_SHOWN_BODY]}… ({len(raw)} bytes)"

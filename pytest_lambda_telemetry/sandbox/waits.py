@@ -1,0 +1,192 @@
+"""Bounded waits, in real seconds, for extensions in other threads or processes."""
+
+from collections.abc import Callable
+from pathlib import PurePath
+from threading import Condition
+from typing import TypeVar
+
+from ..api.parties import Extensions, LiveExtension
+from ..engine.recordings import Recordings
+from ..engine.turns import Turns
+from ..host.process import ExtensionProcess
+from ..model.errors import ProtocolViolation, WaitTimeout
+from ..model.records import Extension, Subscription
+from ..real import Real
+from . import arguments
+from .children import Children
+from .violations import ExpectedRejection, Violations
+
+T = TypeVar("T")
+_LOOK_AGAIN_S = 0.01  # a predicate of the user's may depend on what no notification announces
+
+
+class Waits:
+    """The waits of one environment, in real seconds. Those of the test raise WaitTimeout, which says what was seen."""
+
+    def __init__(
+        self,
+        *,
+        lock: Condition,
+        turns: Turns,
+        extensions: Extensions,
+        recordings: Recordings,
+        children: Children,
+        violations: Violations,
+        runtime_api: str,
+    ) -> None:
+        self._lock = lock
+        self._turns = turns
+        self._extensions = extensions
+        self._recordings = recordings
+        self._children = children
+        self._violations = violations
+        self._runtime_api = runtime_api
+
+    def extension(self, name: str | None, timeout: float) -> Extension:
+        """Wait until the extension of this name, or any, has registered."""
+
+        def found() -> Extension | None:
+            wanted = (one for one in self._extensions if name in (None, one.name))
+            extension = next(wanted, None)
+            return extension.snapshot if extension else None
+
+        return self._until(found, f"{_who(name)} to register", name, timeout)
+
+    def subscription(self, name: str | None, timeout: float) -> Subscription:
+        """Wait until this extension, or any, has a subscription; the first one it made."""
+
+        def found() -> Subscription | None:
+            wanted = (one for one in self._recordings.subscriptions if name in (None, one.extension_name))
+            return next(wanted, None)
+
+        return self._until(found, f"{_who(name)} to subscribe", name, timeout)
+
+    def ready(self, name: str | None, timeout: float) -> Extension:
+        """Wait until this extension, or every one that has registered and not failed, asks for its next event."""
+
+        def found() -> Extension | None:
+            wanted = [one for one in self._extensions if name == one.name or (name is None and not one.failed)]
+            if not wanted or not all(one.asking for one in wanted):
+                return None
+            return wanted[0].snapshot
+
+        return self._until(found, f"{_who(name)} to register and ask for its next event", name, timeout)
+
+    def until(self, predicate: Callable[[], object], timeout: float) -> None:
+        """Wait until the user's predicate holds; it is called without our lock."""
+        deadline = Real.monotonic() + arguments.timeout(timeout)
+        while True:
+            with self._lock:
+                in_trouble = self._in_trouble()
+            if predicate():
+                return
+            with self._lock:
+                if in_trouble:
+                    self._give_up_early(predicate_name(predicate), None)
+                remaining = deadline - Real.monotonic()
+                if remaining <= 0:
+                    raise WaitTimeout(self._story(f"{predicate_name(predicate)} to hold", timeout))
+                self._lock.wait(min(remaining, _LOOK_AGAIN_S))
+
+    def all_waiting(self, timeout: float) -> list[str]:
+        """Wait until every extension that is alive asks for its next event; the names of those that do not."""
+        deadline = Real.monotonic() + timeout
+        with self._lock:
+            while True:
+                late = [one.name for one in self._extensions if not (one.waiting or one.failed or self._dead(one.name))]
+                remaining = deadline - Real.monotonic()
+                if not late or remaining <= 0 or self._turns.interrupted:
+                    return late
+                self._lock.wait(remaining)
+
+    def _until(self, found: Callable[[], T | None], wanted: str, name: str | None, timeout: float) -> T:
+        deadline = Real.monotonic() + arguments.timeout(timeout)
+        with self._lock:
+            while (result := found()) is None:
+                self._give_up_early(wanted, name)
+                remaining = deadline - Real.monotonic()
+                if remaining <= 0:
+                    raise WaitTimeout(self._story(wanted, timeout))
+                self._lock.wait(remaining)
+            return result
+
+    def rejection(self, expected: ExpectedRejection, timeout: float) -> None:
+        """Wait for a refusal that is expected. Raises ProtocolViolation when none came."""
+        deadline = Real.monotonic() + arguments.timeout(timeout)
+        with self._lock:
+            while not expected.rejections:
+                remaining = deadline - Real.monotonic()
+                self._turns.check()
+                dead = self._children.dead(None)
+                if remaining > 0 and not expected.others and dead is None:
+                    self._lock.wait(remaining)
+                    continue
+                pattern = f" that matches {expected.pattern.pattern!r}" if expected.pattern else ""
+                lines = [
+                    f"expected a refused Subscribe{pattern} within {timeout:g} s, but there was none; seen instead:"
+                ]
+                lines += [f"  {other!r}" for other in expected.others]
+                lines += [f"  {one!r}" for one in self._recordings.subscriptions] or ["  no subscription either"]
+                lines += [f"  {self._children.obituary(dead)}"] if dead else []
+                self._violations.take()
+                raise ProtocolViolation("\n".join(lines))
+
+    # -- what ends a wait early ----------------------------------------------------------------------------------------
+
+    def _give_up_early(self, wanted: str, name: str | None) -> None:
+        self._turns.check()
+        self._children.note_dead()
+        unexpected = self._violations.unexpected
+        if unexpected is not None:
+            self._violations.take()
+            raise WaitTimeout(f"gave up waiting for {wanted}:\n{unexpected}")
+        dead = self._children.dead(name)
+        if dead is not None:
+            raise WaitTimeout(f"gave up waiting for {wanted}: {self._children.obituary(dead)}")
+
+    def _in_trouble(self) -> bool:
+        """Something has happened that ends a wait, unless it has brought what is waited for."""
+        self._turns.check()
+        self._children.note_dead()
+        return self._violations.unexpected is not None or self._children.dead(None) is not None
+
+    def _dead(self, name: str) -> bool:
+        process = self._children.of(name)
+        return process is not None and process.returncode is not None
+
+    # -- what was seen instead -----------------------------------------------------------------------------------------
+
+    def _story(self, wanted: str, timeout: float) -> str:
+        lines = [f"waited {timeout:g} s for {wanted}; seen instead:"]
+        lines += [f"  extension {one.name!r} is {_standing(one)}" for one in self._extensions]
+        lines += [f"  {subscription!r}" for subscription in self._recordings.subscriptions]
+        lines += [f"  {rejection!r}" for rejection in list(self._recordings.rejections)[-5:]]
+        lines += [f"  {_describe(process)}" for process in self._children]
+        requests = list(self._recordings.requests)[-5:]
+        lines += [f"  {request.method} {request.path} -> {request.status}" for request in requests]
+        if len(lines) == 1:
+            lines.append(
+                f"  no request at all: does the extension read AWS_LAMBDA_RUNTIME_API ({self._runtime_api})"
+                " and was it started?"
+            )
+        return "\n".join(lines)
+
+
+def _standing(extension: LiveExtension) -> str:
+    gone = extension.waiting and not extension.asking
+    return f"{extension.state}, but it closed the connection of its poll" if gone else str(extension.state)
+
+
+def _describe(process: ExtensionProcess) -> str:
+    return f"{process!r}, last output:\n{process.last_lines}"
+
+
+def _who(name: str | None) -> str:
+    return "an extension" if name is None else f"extension {name!r}"
+
+
+def predicate_name(predicate: Callable[[], object]) -> str:
+    """A predicate for a message: its name, and where it is written."""
+    code = getattr(predicate, "__code__", None)
+    name = getattr(predicate, "__name__", repr(predicate))
+    return f"{name} ({PurePath(code.co_filename).name}:{code.co_firstlineno})" if code else name

@@ -1,0 +1,324 @@
+"""The ready-made scripts: whole lifecycles of an execution environment, in the order in which Lambda reports them.
+
+What is told is `init`'s, `invocation`'s and `endings`'; here it gets its moments. Sources: theirs, and what the live
+service was seen to do where a method says so.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Literal, Self, TypedDict, Unpack, get_args
+
+from .. import events
+from ..model.errors import MisuseError
+from ..model.event import Event, Record
+from ..protocol import schema
+from ..protocol.fields import listed, number, whole
+from ..protocol.schema import InitializationType, Status
+from . import endings
+from .init import MANAGED_INSTANCES, Init, extension_stands, restored, subscribed
+from .invocation import Invoked
+from .steps import Action, EndInit
+
+Log = Record | Event
+"""A log of a ready-made script: a line or object of the function's, or an event, such as `events.extension(…)`."""
+
+Timed = tuple[float, Action]
+
+
+class InvocationOptions(TypedDict, total=False):
+    """What every script with an invocation takes: see Script.invocation."""
+
+    request_id: str
+    duration_ms: float
+    logs: Sequence[Log]
+    overhead_ms: float
+    timeout_s: float
+    memory_mb: int
+    max_memory_used_mb: int
+    function_name: str
+    function_version: str
+    tenant_id: str | None
+    tracing: str
+
+
+def _spread(logs: Sequence[Log], start: float, end: float) -> list[Timed]:
+    """The logs at equal distances between two moments."""
+    if isinstance(logs, str | Mapping) or not isinstance(logs, Sequence):
+        raise MisuseError(f"logs={logs!r} is not a list; pass a list of lines, objects or events")
+    gap = (end - start) / (len(logs) + 1)
+    return [
+        (start + gap * place, log if isinstance(log, Event) else events.function(log))
+        for place, log in enumerate(logs, start=1)
+    ]
+
+
+def _at(moment: float, actions: Iterable[Action]) -> list[Timed]:
+    return [(moment, action) for action in actions]
+
+
+@dataclass(frozen=True, slots=True)
+class _Invocation:
+    """One invocation that begins at `start`; the fields after it are the InvocationOptions."""
+
+    start: float
+    managed: bool = False
+    _: KW_ONLY
+    request_id: str = schema.request_id()
+    duration_ms: float = 100.0
+    logs: Sequence[Log] = ()
+    overhead_ms: float = 1.5
+    timeout_s: float = 3.0
+    memory_mb: int = 128
+    max_memory_used_mb: int | None = None
+    function_name: str = "test-function"
+    function_version: str = "$LATEST"
+    tenant_id: str | None = None
+    tracing: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("duration_ms", "overhead_ms", "timeout_s"):
+            number(name, getattr(self, name))
+        whole("memory_mb", self.memory_mb)
+        if self.duration_ms > self.timeout_s * 1000:
+            raise MisuseError(
+                f"duration_ms={self.duration_ms:g} is longer than timeout_s={self.timeout_s:g} allows;"
+                " raise timeout_s, or use Script.timeout"
+            )
+
+    @property
+    def done(self) -> float:
+        return self.start + self.duration_ms
+
+    @property
+    def invoked(self) -> Invoked:
+        return Invoked(
+            request_id=self.request_id,
+            tenant_id=self.tenant_id,
+            trace=self.tracing,
+            function_version=self.function_version,
+            function_arn=schema.function_arn(self.function_name),
+            timeout_ms=self.timeout_s * 1000,
+            memory_mb=self.memory_mb,
+            max_memory_used_mb=self.max_memory_used_mb,
+            managed=self.managed,
+        )
+
+    @property
+    def init(self) -> Init:
+        return Init(function_name=self.function_name, function_version=self.function_version, memory_mb=self.memory_mb)
+
+    def begun(self) -> list[Timed]:
+        """INVOKE, platform.start and the logs."""
+        return [*_at(self.start, self.invoked.begun()), *_spread(self.logs, self.start, self.done)]
+
+    def completed(
+        self,
+        status: Status = "success",
+        error_type: str | None = None,
+        *,
+        before_ms: float = 0.0,
+        init_duration_ms: float | None = None,
+        restore_duration_ms: float | None = None,
+    ) -> list[Timed]:
+        """runtimeDone, the report after the overhead, and the freeze."""
+        report = self.invoked.report(
+            status,
+            error_type,
+            self.duration_ms,
+            self.overhead_ms,
+            before_ms=before_ms,
+            init_duration_ms=init_duration_ms,
+            restore_duration_ms=restore_duration_ms,
+        )
+        reported = self.done + (0.0 if self.managed else self.overhead_ms)
+        runtime_done = self.invoked.runtime_done(status, error_type, self.duration_ms)
+        return [*_at(self.done, runtime_done), *_at(reported, [report, *self.invoked.closed()])]
+
+
+def _initialized(
+    begin: float,
+    duration_ms: float,
+    init: Init,
+    *,
+    logs: Sequence[Log],
+    extensions: Sequence[str],
+    state: str = "Subscribed",
+) -> list[Timed]:
+    """An initialization from initStart to initReport. One that fails leaves no extension ready and init open."""
+    if isinstance(extensions, str):
+        raise MisuseError(f"extensions={extensions!r} is not a list; pass a list of names, such as [{extensions!r}]")
+    end, subscribing = begin + number("init_duration_ms", duration_ms), begin + duration_ms * 0.2
+    good = init.status == "success"
+    *told, report = init.ended([extension_stands(name) for name in extensions if good], duration_ms)
+    return [
+        (begin, init.started()),
+        *_at(subscribing, [subscribed(name, state=state) for name in extensions]),
+        *_spread(logs, subscribing, end),
+        *_at(end, told),
+        *_at(end, [EndInit()] if good else []),
+        (end, report),
+    ]
+
+
+class Lifecycles:
+    """The ready-made scripts, as class methods of `Script`.
+
+    Those with an invocation take the options of `invocation`. A request id that is not given is made from a counter,
+    the same in every run, and stays distinct when scripts are joined.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def _made(cls, steps: Iterable[Timed], options: InvocationOptions) -> Self:
+        """The script of these steps; its request id is ours to change unless the options give it."""
+        raise NotImplementedError
+
+    @classmethod
+    def initialization(
+        cls,
+        *,
+        initialization_type: InitializationType = "on-demand",
+        duration_ms: float = 100.0,
+        logs: Sequence[Log] = (),
+        extensions: Sequence[str] = ("test-extension",),
+        memory_mb: int = 128,
+        function_name: str = "test-function",
+        function_version: str = "$LATEST",
+    ) -> Self:
+        """The init phase alone: initStart, a telemetrySubscription for each of `extensions`, logs, initRuntimeDone,
+        their platform.extension, initReport. Init is over at its end."""
+        whole("memory_mb", memory_mb)
+        init = Init(
+            initialization_type=initialization_type,
+            function_name=function_name,
+            function_version=function_version,
+            memory_mb=memory_mb,
+        )
+        return cls._made(_initialized(0.0, duration_ms, init, logs=logs, extensions=extensions), {})
+
+    @classmethod
+    def cold_start(
+        cls,
+        *,
+        initialization_type: InitializationType = "on-demand",
+        init_duration_ms: float = 100.0,
+        init_logs: Sequence[Log] = (),
+        extensions: Sequence[str] = ("test-extension",),
+        **options: Unpack[InvocationOptions],
+    ) -> Self:
+        """Initialization, then the first invocation.
+
+        Only an on-demand initialization is caused by the invocation: its report alone has `initDurationMs`.
+        """
+        of = _Invocation(init_duration_ms, initialization_type == MANAGED_INSTANCES, **options)
+        init = replace(of.init, initialization_type=initialization_type)
+        first = _initialized(0.0, init_duration_ms, init, logs=init_logs, extensions=extensions)
+        ending = of.completed(init_duration_ms=init.charged_ms(init_duration_ms))
+        return cls._made([*first, *of.begun(), *ending], options)
+
+    @classmethod
+    def invocation(
+        cls,
+        *,
+        status: Literal["success", "error"] = "success",
+        error_type: str | None = None,
+        initialization_type: InitializationType = "on-demand",
+        **options: Unpack[InvocationOptions],
+    ) -> Self:
+        """A warm invocation: INVOKE, start, logs, runtimeDone after `duration_ms` [100], report after the extensions'
+        `overhead_ms` [1.5], freeze.
+
+        What a subscriber's buffer holds at the freeze comes with the next invocation, or at SHUTDOWN: with the default
+        buffering of 1 s that is all of it. Extensions are expected to ask for their next event by then. For one that
+        waits for runtimeDone first, give it time to arrive: an `overhead_ms` as long as its buffering's `timeoutMs`.
+
+        `status="error"` is a function that raised, with `error_type`. Further options: `request_id`, `logs` [()],
+        `timeout_s` [3.0], `memory_mb` [128], `max_memory_used_mb` [64], `function_name`, `function_version`,
+        `tenant_id`, `tracing` (the trace header's value). On `lambda-managed-instances` there is no INVOKE, no
+        runtimeDone and no freeze, and the report has what it has there; see `concurrent`.
+        """
+        listed(get_args(InitializationType))("initialization_type", initialization_type)
+        if status not in ("success", "error"):
+            raise MisuseError(
+                f'status={status!r}: an invocation that returns is "success" or "error";'
+                " for the others use Script.timeout, Script.crash or Script.out_of_memory"
+            )
+        of = _Invocation(0.0, initialization_type == MANAGED_INSTANCES, **options)
+        return cls._made([*of.begun(), *of.completed(status, error_type)], options)
+
+    @classmethod
+    def timeout(cls, **options: Unpack[InvocationOptions]) -> Self:
+        """An invocation that runs into the function's `timeout_s` [3.0], then SHUTDOWN with reason "timeout"."""
+        if "duration_ms" in options:
+            raise MisuseError("duration_ms with Script.timeout: the invocation lasts timeout_s; leave duration_ms out")
+        options["duration_ms"] = number("timeout_s", options.get("timeout_s", 3.0)) * 1000
+        of = _Invocation(0.0, **options)
+        ending = endings.timed_out(of.invoked, of.duration_ms)
+        return cls._made([*of.begun(), *_at(of.done, ending)], options)
+
+    @classmethod
+    def crash(cls, *, error_type: str = endings.EXIT_ERROR, **options: Unpack[InvocationOptions]) -> Self:
+        """The runtime dies after `duration_ms`: what is buffered is flushed, then SHUTDOWN with reason "failure"."""
+        of = _Invocation(0.0, **options)
+        ending = endings.broken(of.invoked, of.duration_ms, error_type)
+        return cls._made([*of.begun(), *_at(of.done, ending)], options)
+
+    @classmethod
+    def out_of_memory(cls, **options: Unpack[InvocationOptions]) -> Self:
+        """As `crash`, for want of memory: `Runtime.OutOfMemory`, and all of `memory_mb` used.
+
+        Status "error" is what the live service was seen to send (DataDog/datadog-lambda-extension pull 776).
+        """
+        if "max_memory_used_mb" in options:
+            raise MisuseError("max_memory_used_mb with Script.out_of_memory: all of memory_mb is used; leave it out")
+        of = _Invocation(0.0, **options)
+        ending = endings.broken(of.invoked, of.duration_ms, endings.OUT_OF_MEMORY, of.memory_mb)
+        return cls._made([*of.begun(), *_at(of.done, ending)], options)
+
+    @classmethod
+    def suppressed_init(
+        cls,
+        *,
+        init_status: Literal["error", "failure", "timeout"] = "error",
+        init_error_type: str | None = None,
+        init_duration_ms: float = 100.0,
+        init_logs: Sequence[Log] = (),
+        extensions: Sequence[str] = ("test-extension",),
+        **options: Unpack[InvocationOptions],
+    ) -> Self:
+        """An initialization that fails and is repeated, with phase "invoke", as part of the first invocation.
+
+        The extensions' second subscription is "Already subscribed", as in a public capture of 2023-02-10. The
+        repetition takes as long as the first try and counts in the invocation's duration.
+        """
+        listed(("error", "failure", "timeout"))("init_status", init_status)
+        of = _Invocation(2 * number("init_duration_ms", init_duration_ms), **options)
+        failed = replace(of.init, status=init_status, error_type=init_error_type)
+        again = replace(of.init, phase="invoke")
+        logs, names, lasting = init_logs, extensions, init_duration_ms
+        first = _initialized(0.0, lasting, failed, logs=logs, extensions=names)
+        second = _initialized(lasting, lasting, again, logs=logs, extensions=names, state="Already subscribed")
+        ending = of.completed(before_ms=init_duration_ms)
+        return cls._made([*first, *second, *of.begun(), *ending], options)
+
+    @classmethod
+    def restore(
+        cls,
+        *,
+        restore_duration_ms: float = 80.0,
+        restore_logs: Sequence[Log] = (),
+        **options: Unpack[InvocationOptions],
+    ) -> Self:
+        """A SnapStart environment comes back from its snapshot, then its first invocation.
+
+        It was initialized, and its extensions subscribed, before the snapshot was taken.
+        """
+        end = number("restore_duration_ms", restore_duration_ms)
+        options.setdefault("function_version", "1")
+        of = _Invocation(end, **options)
+        started, *done = restored(
+            end, function_name=of.function_name, function_version=of.function_version, memory_mb=of.memory_mb
+        )
+        back: list[Timed] = [(0.0, EndInit()), (0.0, started), *_spread(restore_logs, 0.0, end), *_at(end, done)]
+        return cls._made([*back, *of.begun(), *of.completed(restore_duration_ms=end)], options)

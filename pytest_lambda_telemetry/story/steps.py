@@ -1,0 +1,113 @@
+"""What a script is made of: steps as data, which an environment carries out on its own clock."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from ..model.event import Event
+from ..protocol.brief import brief
+from ..protocol.schema import ShutdownReason, trace_header, tracing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invoke:
+    """INVOKE goes to the extensions that ask for next, and init is over.
+
+    A frozen environment thaws first. `deadline_ms` counts from this step; `tracing` is the trace header's value.
+    """
+
+    request_id: str
+    deadline_ms: float
+    tracing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """A frozen environment thaws, buffers are flushed, SHUTDOWN goes to the extensions that ask for next."""
+
+    reason: ShutdownReason = "spindown"
+
+
+@dataclass(frozen=True, slots=True)
+class EndInit:
+    """Initialization is over: from now on register and subscribe are refused. Sends no event by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """What is buffered is delivered now, as when the runtime's streams close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """Nothing is delivered, and no buffer's timer runs, until the environment thaws."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thaw:
+    """The environment runs again. Invoke and Shutdown thaw by themselves."""
+
+
+Action = Event | Invoke | Shutdown | EndInit | Flush | Freeze | Thaw
+ACTIONS = (Event, Invoke, Shutdown, EndInit, Flush, Freeze, Thaw)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do, `offset_ms` milliseconds after the script began."""
+
+    offset_ms: float
+    action: Action
+
+
+def request_ids(steps: Iterable[Step]) -> list[str]:
+    """The request ids that appear in these steps, each once, in order of appearance."""
+    found: dict[str, None] = {}
+    for step in steps:
+        if (identifier := _request_id(step.action)) is not None:
+            found[identifier] = None
+    return list(found)
+
+
+def _request_id(action: Action) -> str | None:
+    if isinstance(action, Invoke):
+        return action.request_id
+    if isinstance(action, Event) and isinstance(action.record, Mapping):
+        identifier = action.record.get("requestId")
+        return identifier if isinstance(identifier, str) else None
+    return None
+
+
+def renamed(steps: Iterable[Step], names: Mapping[str, str]) -> list[Step]:
+    """The steps with other request ids, and with the tracing that had been worked out from the old ones."""
+    return [replace(step, action=_renamed(step.action, names)) for step in steps]
+
+
+def _renamed(action: Action, names: Mapping[str, str]) -> Action:
+    old = _request_id(action)
+    new = names.get(old) if old is not None else None
+    if old is None or new is None:
+        return action
+    match action:
+        case Invoke():
+            trace = trace_header(new) if action.tracing == trace_header(old) else action.tracing
+            return replace(action, request_id=new, tracing=trace)
+        case Event(record=before) if isinstance(before, Mapping):
+            after: dict[str, object] = {**before, "requestId": new}
+            if before.get("tracing") == tracing(old):
+                after["tracing"] = tracing(new)
+            return replace(action, record=after)
+    return action
+
+
+def described(action: Action) -> tuple[str, str]:
+    """An action for a person: what it is, and what tells it from others of its kind."""
+    match action:
+        case Event():
+            return brief(action)
+        case Invoke():
+            return "INVOKE", f"{action.deadline_ms:g} ms left {action.request_id}"
+        case Shutdown():
+            return "SHUTDOWN", action.reason
+        case EndInit():
+            return "end of init", ""
+    return type(action).__name__.lower(), ""

@@ -1,0 +1,97 @@
+"""Assertions whose failure says what was expected, what is there, and the nearest miss."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..model.errors import MisuseError
+from ..model.records import Buffering, Delivery, Destination, Rejection, Subscription
+
+_FIELDS = (
+    "schema_version",
+    "types",
+    "destination",
+    "buffering",
+    "body",
+    "extension_id",
+    "extension_name",
+    "raw",
+    "headers",
+)
+
+_OUR_NAMES = {"maxItems": "max_items", "maxBytes": "max_bytes", "timeoutMs": "timeout_ms", "URI": "uri"}
+
+
+def subscribed(
+    subscriptions: Sequence[Subscription],
+    rejections: Sequence[Rejection],
+    name: str | None,
+    expected: Mapping[str, Any],  # any value a field of a subscription may be compared with
+) -> Subscription:
+    """The subscription (of extension `name`) that has all the expected fields; AssertionError otherwise."""
+    for field in expected:
+        if field not in _FIELDS:
+            raise MisuseError(f"a subscription has no field {field!r}; it has {', '.join(_FIELDS)}")
+    candidates = [one for one in subscriptions if name in (None, one.extension_name)]
+    misses = []
+    for one in candidates:
+        wrong = [difference for field, value in expected.items() for difference in _differences(field, value, one)]
+        if not wrong:
+            return one
+        misses.append((len(wrong), one, wrong))
+    whose = f" of extension {name!r}" if name else ""
+    lines = [f"no subscription{whose} has {_fields(expected)}" if expected else f"there is no subscription{whose}"]
+    for _, one, wrong in sorted(misses, key=lambda miss: miss[0]):
+        lines += [f"  {one!r} differs:", *(f"    {difference}" for difference in wrong)]
+    if not candidates:
+        lines += [f"  seen instead: {other!r}" for other in (*subscriptions, *rejections)] or [
+            "  nothing was subscribed"
+        ]
+    raise AssertionError("\n".join(lines))
+
+
+def delivered(deliveries: Sequence[Delivery], types: Sequence[str]) -> Delivery:
+    """The acknowledged delivery that carried exactly these event types in this order; AssertionError otherwise."""
+    wanted = (types,) if isinstance(types, str) else tuple(types)
+    for delivery in deliveries:
+        if delivery.ok and delivery.types == wanted:
+            return delivery
+    lines = [f"no acknowledged delivery carried exactly {list(wanted)}"]
+    if not deliveries:
+        lines.append(
+            "  nothing was delivered: is the batch still buffered? advance(ms=…) moves time, flush() delivers it"
+        )
+    else:
+        nearest = max(deliveries, key=lambda one: difflib.SequenceMatcher(None, one.types, wanted).ratio() + one.ok)
+        lines.append(f"  nearest: {nearest!r}")
+        lines += [f"  also:    {one!r}" for one in deliveries if one is not nearest]
+    raise AssertionError("\n".join(lines))
+
+
+def nothing_delivered(deliveries: Sequence[Delivery]) -> None:
+    """No batch was acknowledged; AssertionError lists those that were."""
+    arrived = [one for one in deliveries if one.ok]
+    if arrived:
+        raise AssertionError("\n".join(["expected no delivery, but there are:", *(f"  {one!r}" for one in arrived)]))
+
+
+def _differences(field: str, expected: object, subscription: Subscription) -> list[str]:
+    actual = getattr(subscription, field)
+    if isinstance(expected, str) and isinstance(actual, Destination):
+        field, actual = "destination.uri", actual.uri
+    pairs: list[tuple[str, object, object]] = [
+        (field, tuple(expected) if isinstance(expected, list) else expected, actual)
+    ]
+    if isinstance(expected, Mapping) and isinstance(actual, Buffering | Destination):
+        named = {_OUR_NAMES.get(str(key), str(key)): value for key, value in expected.items()}
+        unknown = [key for key in named if not hasattr(actual, key)]
+        if unknown:
+            raise MisuseError(f"{field} has no {unknown[0]!r}; it has {', '.join(type(actual).__slots__)}")
+        pairs = [(f"{field}.{key}", value, getattr(actual, key)) for key, value in named.items()]
+    elif isinstance(expected, set | frozenset) and isinstance(actual, tuple):
+        pairs = [(field, set(expected), set(actual))]
+    return [f"{path}: expected {value!r}, it is {found!r}" for path, value, found in pairs if value != found]
+
+
+def _fields(expected: Mapping[str, Any]) -> str:  # any value, as above
+    return ", ".join(f"{field}={value!r}" for field, value in expected.items())
