@@ -40,6 +40,9 @@ START = datetime(2030, 1, 1, tzinfo=UTC)
 class LoopListener:
     """An HTTP listener of asyncio streams on the running loop."""
 
+    port: int
+    uri: str
+
     def __init__(self) -> None:
         self.batches: list[list[dict[str, Any]]] = []
         self.arrived = asyncio.Event()
@@ -66,8 +69,8 @@ class LoopListener:
 async def listening() -> AsyncIterator[LoopListener]:
     listener = LoopListener()
     server = await asyncio.start_server(listener.answer, "127.0.0.1", 0)
-    listener.port = server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
-    listener.uri = f"http://sandbox.localdomain:{listener.port}"  # type: ignore[attr-defined]
+    listener.port = server.sockets[0].getsockname()[1]
+    listener.uri = f"http://sandbox.localdomain:{listener.port}"
     try:
         yield listener
     finally:
@@ -78,7 +81,7 @@ async def listening() -> AsyncIterator[LoopListener]:
 @asynccontextmanager
 async def subscribed(environment: AsyncLambdaTelemetry, **options: Any) -> AsyncIterator[LoopListener]:
     async with listening() as listener:
-        environment.subscribe(listener.uri, buffering={"timeoutMs": 100}, **options)  # type: ignore[attr-defined]
+        environment.subscribe(listener.uri, buffering={"timeoutMs": 100}, **options)
         yield listener
 
 
@@ -98,7 +101,8 @@ def test_a_member_has_the_same_signature_on_both(name: str) -> None:
     sync, other = public(LambdaTelemetry)[name], public(AsyncLambdaTelemetry)[name]
     assert isinstance(other, property) == isinstance(sync, property)
     if isinstance(sync, property):
-        assert inspect.signature(sync.fget) == inspect.signature(other.fget)  # type: ignore[arg-type]
+        assert sync.fget is not None
+        assert inspect.signature(sync.fget) == inspect.signature(other.fget)
         return
     assert inspect.iscoroutinefunction(other) == (name in COROUTINES)
     assert not inspect.iscoroutinefunction(sync)
@@ -390,7 +394,11 @@ async def test_a_cancelled_wait_ends_and_the_next_call_works(
     name: str, async_lambda_telemetry: AsyncLambdaTelemetry
 ) -> None:
     env, looked = async_lambda_telemetry, threading.Event()
-    arguments = ((lambda: looked.set() and None),) if name == "wait_until" else ()
+
+    def look() -> None:
+        looked.set()
+
+    arguments = (look,) if name == "wait_until" else ()
     for turns in range(6):
         waiting = asyncio.create_task(getattr(env, name)(*arguments, timeout=60))
         for _ in range(turns):

@@ -74,7 +74,8 @@ def test_a_registration_is_answered_with_the_function_and_an_identifier(lambda_t
 
 @pytest.mark.parametrize("feature", ["accountId", "x, accountId", "accountId,y"])
 def test_the_account_is_there_for_who_accepts_it(lambda_telemetry: LambdaTelemetry, feature: str) -> None:
-    answer = enrol(**{"Lambda-Extension-Accept-Feature": feature})
+    header: dict[str, Any] = {"Lambda-Extension-Accept-Feature": feature}
+    answer = enrol(**header)
     assert answer.body["accountId"] == "123456789012"
 
 
@@ -341,7 +342,7 @@ def test_in_local_testing_any_subscription_is_answered_202(
     assert answer.raw == (
         f'{{"errorType":"{prefix}.NotSupported","errorMessage":"{prefix} API is not supported"}}'.encode()
     )
-    assert lambda_telemetry.subscriptions == lambda_telemetry.rejections == ()
+    assert (lambda_telemetry.subscriptions, lambda_telemetry.rejections) == ((), ())
 
 
 # -- the long poll -----------------------------------------------------------------------------------------------------

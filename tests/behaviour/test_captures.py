@@ -1,12 +1,16 @@
 """Recorded telemetry: saved, replayed, saved again."""
 
 import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_lambda_telemetry import LambdaTelemetry, MisuseError, Script, Settings, events
+from pytest_lambda_telemetry.settings import LogFormat
 from tests.support.helpers import Listener
-from tests.support.living import living
+from tests.support.living import Event, living
 
 START = "2026-01-01T00:00:00Z"
 STRANGE = [
@@ -19,11 +23,11 @@ STRANGE = [
 ]
 
 
-def bare(**settings):
+def bare(**settings: Any) -> LambdaTelemetry:
     return LambdaTelemetry(Settings(platform_events=False, start=START, **settings))
 
 
-def replayed(path, out, **settings):
+def replayed(path: Path, out: Path, **settings: Any) -> tuple[bytes, list[list[Event]]]:
     """Play a capture to a listener; the bytes that saving it again gives."""
     with Listener() as listener, bare(**settings) as environment:
         environment.subscribe(listener.uri)
@@ -33,7 +37,7 @@ def replayed(path, out, **settings):
         return out.read_bytes(), listener.batches
 
 
-def test_a_life_saved_replayed_and_saved_again_is_the_same_to_the_byte(tmp_path):
+def test_a_life_saved_replayed_and_saved_again_is_the_same_to_the_byte(tmp_path: Path) -> None:
     first, second = tmp_path / "first.ndjson", tmp_path / "second.ndjson"
     with living() as make, LambdaTelemetry(Settings(start=START)) as environment:
         ext = make(schemaVersion="2025-01-29")
@@ -48,7 +52,7 @@ def test_a_life_saved_replayed_and_saved_again_is_the_same_to_the_byte(tmp_path)
 
 @pytest.mark.parametrize("log_format", ["Text", "JSON"])
 @pytest.mark.parametrize("script", [Script.cold_start(logs=["x", {"y": 1}]), Script.suppressed_init(), Script.crash()])
-def test_any_script_makes_an_exact_round_trip(tmp_path, script, log_format):
+def test_any_script_makes_an_exact_round_trip(tmp_path: Path, script: Script, log_format: LogFormat) -> None:
     first, second = tmp_path / "first.ndjson", tmp_path / "second.ndjson"
     with Listener() as listener, bare(log_format=log_format) as environment:
         environment.subscribe(listener.uri)
@@ -60,7 +64,7 @@ def test_any_script_makes_an_exact_round_trip(tmp_path, script, log_format):
     assert len(again.splitlines()) > 2
 
 
-def lines_of(events_):
+def lines_of(events_: Iterable[object]) -> str:
     return "".join(json.dumps(event) + "\n" for event in events_)
 
 
@@ -75,7 +79,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("text", FORMS.values(), ids=FORMS)
-def test_what_nobody_knows_passes_through_untouched(tmp_path, text):
+def test_what_nobody_knows_passes_through_untouched(tmp_path: Path, text: str) -> None:
     capture = tmp_path / "capture.ndjson"
     capture.write_bytes(text.encode())
     saved, batches = replayed(capture, tmp_path / "again.ndjson")
@@ -83,7 +87,7 @@ def test_what_nobody_knows_passes_through_untouched(tmp_path, text):
     assert [json.loads(line) for line in saved.split(b"\n")[:-1]] == STRANGE
 
 
-def test_spans_of_a_type_nobody_knows_pass_through_untouched(tmp_path):
+def test_spans_of_a_type_nobody_knows_pass_through_untouched(tmp_path: Path) -> None:
     capture, time = tmp_path / "capture.ndjson", "2024-01-01T00:00:00.000Z"
     novel = {"time": time, "type": "platform.novel", "record": {"spans": [{"start": None}]}}
     capture.write_text(lines_of([novel]))
@@ -91,7 +95,7 @@ def test_spans_of_a_type_nobody_knows_pass_through_untouched(tmp_path):
     assert batches == [[novel]]
 
 
-def test_a_capture_is_replayed_at_its_own_moments(tmp_path):
+def test_a_capture_is_replayed_at_its_own_moments(tmp_path: Path) -> None:
     capture = tmp_path / "capture.ndjson"
     capture.write_text(lines_of(STRANGE))
     with Listener() as listener, bare() as environment:
@@ -115,14 +119,14 @@ def test_a_capture_is_replayed_at_its_own_moments(tmp_path):
         b"\xff",
     ],
 )
-def test_a_broken_line_is_named_before_anything_is_played(tmp_path, line):
+def test_a_broken_line_is_named_before_anything_is_played(tmp_path: Path, line: bytes) -> None:
     capture = tmp_path / "capture.ndjson"
     capture.write_bytes(lines_of(STRANGE[:1]).encode() + b"\n" + line + b"\n")
     with pytest.raises(MisuseError, match=r"capture\.ndjson, line 3: .*each line is one event or one array of events"):
         Script.from_ndjson(capture)
 
 
-def test_only_what_was_delivered_is_saved(tmp_path):
+def test_only_what_was_delivered_is_saved(tmp_path: Path) -> None:
     path = tmp_path / "saved.ndjson"
     with Listener(answers=lambda number: 500 if number == 1 else 200) as listener, bare() as environment:
         environment.save_ndjson(path)
@@ -138,7 +142,7 @@ def test_only_what_was_delivered_is_saved(tmp_path):
         assert [json.loads(line)["record"] for line in path.read_bytes().splitlines()] == ["tried again"]
 
 
-def test_it_can_be_saved_after_the_environment_has_ended(tmp_path):
+def test_it_can_be_saved_after_the_environment_has_ended(tmp_path: Path) -> None:
     with Listener() as listener, bare() as environment:
         environment.subscribe(listener.uri)
         environment.emit(events.function("x"))
@@ -147,7 +151,7 @@ def test_it_can_be_saved_after_the_environment_has_ended(tmp_path):
     assert len(Script.from_ndjson(tmp_path / "saved.ndjson")) == 1
 
 
-def test_batches_are_saved_in_the_order_they_arrived(tmp_path):
+def test_batches_are_saved_in_the_order_they_arrived(tmp_path: Path) -> None:
     path = tmp_path / "saved.ndjson"
     refusals = iter([500])
     with Listener(answers=lambda number: next(refusals, 200)) as slow, Listener() as quick, bare() as environment:

@@ -1,34 +1,46 @@
 """Every type, in every version, under both log formats and every initialization type, as real subscribers get it."""
 
 import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from pytest_lambda_telemetry import Event as Made
 from pytest_lambda_telemetry import LambdaTelemetry, MisuseError, Settings, events
+from pytest_lambda_telemetry.protocol.schema import InitializationType, Span
+from pytest_lambda_telemetry.settings import LogFormat
 from tests.support.event_schemas import TYPES, VERSIONS, event_schema
 from tests.support.helpers import Listener, call, register, subscribe, subscribe_body
-from tests.support.living import living
+from tests.support.living import Event, living
 
-KINDS = ("on-demand", "provisioned-concurrency", "snap-start", "lambda-managed-instances")
+KINDS: tuple[InitializationType, ...] = (
+    "on-demand",
+    "provisioned-concurrency",
+    "snap-start",
+    "lambda-managed-instances",
+)
 MANAGED = KINDS[-1]
 START = "2026-01-01T00:00:00Z"
-OBJECT = {"level": "INFO", "message": "an object", "deep": {"n": [1, 2.5, None, True]}}
+OBJECT: dict[str, object] = {"level": "INFO", "message": "an object", "deep": {"n": [1, 2.5, None, True]}}
+
+Arrived = tuple[InitializationType, LogFormat, Mapping[str, list[Event]]]
 
 
-def one_of_each(kind):
+def one_of_each(kind: InitializationType) -> list[Made]:
     """All fourteen types with every optional field, and log records of each form."""
-    kind = {"initialization_type": kind}
-    error = {"status": "error", "error_type": "Runtime.ExitError"}
-    span = [{"name": "someSpan", "durationMs": 3.5}]
-    tenant = {"tenant_id": "tenant-1"}
+    of_kind: dict[str, Any] = {"initialization_type": kind}
+    error: dict[str, Any] = {"status": "error", "error_type": "Runtime.ExitError"}
+    span: list[Span] = [{"name": "someSpan", "durationMs": 3.5}]
+    tenant: dict[str, Any] = {"tenant_id": "tenant-1"}
     return [
-        events.platform_init_start(**kind),
-        events.platform_init_start(phase="invoke", **kind),
-        events.platform_init_runtime_done(spans=span, **kind),
-        events.platform_init_runtime_done(**error, **kind),
-        events.platform_init_report(spans=span, **kind),
-        events.platform_init_report(**error, **kind),
+        events.platform_init_start(**of_kind),
+        events.platform_init_start(phase="invoke", **of_kind),
+        events.platform_init_runtime_done(spans=span, **of_kind),
+        events.platform_init_runtime_done(**error, **of_kind),
+        events.platform_init_report(spans=span, **of_kind),
+        events.platform_init_report(**error, **of_kind),
         events.platform_restore_start(),
         events.platform_restore_runtime_done(spans=span),
         events.platform_restore_runtime_done(**error),
@@ -54,13 +66,13 @@ def one_of_each(kind):
     ]
 
 
-def check(version, event):
+def check(version: str, event: Event) -> None:
     faults = list(Draft202012Validator(event_schema(version, event["type"])).iter_errors(event))
     assert not faults, f"{version} {event}: {[fault.message for fault in faults]}"
 
 
 @pytest.fixture(params=[(kind, log_format) for kind in KINDS for log_format in ("Text", "JSON")], ids="-".join)
-def arrived(request):
+def arrived(request: pytest.FixtureRequest) -> Iterator[Arrived]:
     """What three real subscribers, one of each version, got of the same events: {version: events}."""
     kind, log_format = request.param
     settings = Settings(initialization_type=kind, log_format=log_format, start=START, platform_events=False)
@@ -73,7 +85,7 @@ def arrived(request):
         environment.shutdown()
 
 
-def test_what_arrives_is_as_published(arrived):
+def test_what_arrives_is_as_published(arrived: Arrived) -> None:
     kind, _, received = arrived
     for version, seen in received.items():
         hidden = {"platform.runtimeDone"} if kind == MANAGED else set()
@@ -82,7 +94,7 @@ def test_what_arrives_is_as_published(arrived):
             check(version, event)
 
 
-def test_every_version_sees_the_same_events_less_what_came_later(arrived):
+def test_every_version_sees_the_same_events_less_what_came_later(arrived: Arrived) -> None:
     _, _, received = arrived
     newest = received[VERSIONS[-1]]
     for version, seen in received.items():
@@ -92,7 +104,7 @@ def test_every_version_sees_the_same_events_less_what_came_later(arrived):
                 assert event["record"].items() <= full["record"].items() or "metrics" in event["record"], version
 
 
-def test_log_records_have_the_form_of_version_and_format(arrived):
+def test_log_records_have_the_form_of_version_and_format(arrived: Arrived) -> None:
     _, log_format, received = arrived
     wrapped = {"timestamp": "2026-01-01T00:00:00.000Z", "level": "INFO", "message": "a line"}
     expected = {
@@ -108,7 +120,7 @@ def test_log_records_have_the_form_of_version_and_format(arrived):
 
 @pytest.mark.parametrize("log_format", ["Text", "JSON"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_lambda_sends_by_itself_is_as_published(kind, log_format):
+def test_what_lambda_sends_by_itself_is_as_published(kind: InitializationType, log_format: LogFormat) -> None:
     managed = kind == MANAGED
     settings = Settings(initialization_type=kind, log_format=log_format, start=START)
     with living() as make, LambdaTelemetry(settings) as environment:
@@ -127,7 +139,7 @@ def test_what_lambda_sends_by_itself_is_as_published(kind, log_format):
         assert all(one.of("platform.initStart")[0]["initializationType"] == kind for one in extensions.values())
 
 
-def test_two_subscribers_of_different_versions_each_see_their_own():
+def test_two_subscribers_of_different_versions_each_see_their_own() -> None:
     with living() as make, LambdaTelemetry(Settings(start=START)) as environment:
         old, new = make("old", schemaVersion="2022-07-01"), make("new", schemaVersion="2025-01-29")
         environment.invoke(logs=[OBJECT], tenant_id="tenant-1")
@@ -143,7 +155,7 @@ def test_two_subscribers_of_different_versions_each_see_their_own():
 
 
 @pytest.mark.parametrize("version", VERSIONS[:2])
-def test_managed_instances_take_the_newest_version_alone(version):
+def test_managed_instances_take_the_newest_version_alone(version: str) -> None:
     settings = Settings(initialization_type=MANAGED, strict=False)
     with Listener() as listener, LambdaTelemetry(settings) as environment:
         answer = subscribe(register(events=("SHUTDOWN",)), subscribe_body(listener.port, schemaVersion=version))
@@ -154,8 +166,8 @@ def test_managed_instances_take_the_newest_version_alone(version):
 
 @pytest.mark.parametrize("log_format", ["Text", "JSON"])
 @pytest.mark.parametrize("version", VERSIONS)
-def test_types_and_fields_nobody_knows_pass_through(version, log_format):
-    strange = [
+def test_types_and_fields_nobody_knows_pass_through(version: str, log_format: LogFormat) -> None:
+    strange: list[dict[str, object]] = [
         {"time": "2026-01-01T00:00:00.5Z", "type": "platform.somethingNew", "record": {"a": [1, {"b": None}]}},
         {"time": "2026-01-01T00:00:00Z", "type": "platform.start", "record": {"requestId": "r", "new": {"x": 1}}},
         {"time": "2026-01-01T00:00:00Z", "type": "platform.report", "record": {"metrics": {"newMs": 1}}},
@@ -171,7 +183,7 @@ def test_types_and_fields_nobody_knows_pass_through(version, log_format):
         environment.shutdown()
 
 
-def test_a_type_goes_to_those_who_subscribed_to_it():
+def test_a_type_goes_to_those_who_subscribed_to_it() -> None:
     with living() as make, LambdaTelemetry(Settings(platform_events=False)) as environment:
         made = {kind: make(kind, types=[kind]) for kind in ("platform", "function", "extension")}
         environment.emit(*one_of_each("on-demand"))
@@ -180,7 +192,7 @@ def test_a_type_goes_to_those_who_subscribed_to_it():
             assert {name.partition(".")[0] for name in one.types} == {kind}
 
 
-def test_nothing_comes_in_local_testing():
+def test_nothing_comes_in_local_testing() -> None:
     with Listener() as listener, LambdaTelemetry(Settings(local_testing=True)) as environment:
         answer = subscribe(register(), subscribe_body(listener.port))
         assert (answer.status, answer.body["errorType"]) == (202, "Telemetry.NotSupported")

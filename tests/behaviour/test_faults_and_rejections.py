@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ from tests.support.helpers import (
 
 
 @pytest.fixture
-def listener():
+def listener() -> Iterator[Listener]:
     with Listener() as made:
         yield made
 
@@ -237,7 +238,7 @@ def test_a_wrong_rejection_is_a_misuse(lambda_telemetry: LambdaTelemetry, argume
 
 def test_a_refused_registration_is_a_violation_unless_injected(lambda_telemetry: LambdaTelemetry) -> None:
     lambda_telemetry.reject_next("register", 403, "Extension.InvalidExtensionName", "the file is called otherwise")
-    refuse = ("POST", f"{EXTENSION}/register", {"events": []})
+    refuse: tuple[str, str, object] = ("POST", f"{EXTENSION}/register", {"events": []})
     assert call(*refuse, {"Lambda-Extension-Name": "other"}).status == 403
     lambda_telemetry.check()
     assert call(*refuse, {}).status == 403
@@ -253,7 +254,7 @@ def test_it_covers_every_refusal_inside_its_block(lambda_telemetry: LambdaTeleme
     with lambda_telemetry.expect_rejection() as refused:
         with pytest.raises(MisuseError, match=r"read \.rejection after the expect_rejection block"):
             _ = refused.rejection
-        assert refused.rejections == ()
+        assert list(refused.rejections) == []
         subscribe(identifier, {})
         subscribe(identifier, subscribe_body(listener.port, types=[]))
     assert refused.rejection is refused.rejections[0]

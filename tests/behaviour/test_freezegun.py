@@ -5,11 +5,13 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import freezegun.api
 import pytest
 from freezegun import freeze_time
+from freezegun.api import TickingDateTimeFactory
 
 from pytest_lambda_telemetry import LambdaTelemetry, MisuseError, Settings, events
 from tests.support.helpers import EXTENSION, IDENTIFIER, Listener, call, register, running, subscribe, subscribe_body
@@ -142,6 +144,7 @@ def test_an_environment_made_inside_a_freeze_starts_at_its_time() -> None:
 def test_a_ticking_freeze_passes_by_itself(subscribed: LambdaTelemetry, listener: Watching) -> None:
     with freeze_time(START, tick=True) as freezer:
         log(subscribed)
+        assert isinstance(freezer, TickingDateTimeFactory)
         freezer.start -= timedelta(seconds=10)  # as if ten real seconds had passed
         assert subscribed.elapsed >= timedelta(seconds=10)
         assert listener.batches == []
@@ -308,7 +311,7 @@ def test_a_move_from_a_second_thread_is_refused_and_moves_nothing(
     with freeze_time(START) as freezer:
         log(subscribed)
         for how in (lambda: freezer.tick(1), lambda: freezer.move_to(START + timedelta(days=1))):
-            with running(lambda how=how: move(how)):  # type: ignore[misc]
+            with running(partial(move, how)):
                 pass
         assert datetime.now(UTC) == START
         assert (subscribed.elapsed, listener.batches) == (timedelta(0), [])

@@ -2,14 +2,17 @@
 
 import json
 import threading
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from freezegun import freeze_time
 
 from pytest_lambda_telemetry import LambdaTelemetry, MisuseError, ProtocolViolation, Script, Settings, events
+from pytest_lambda_telemetry.protocol.schema import InitializationType, ShutdownReason
 from tests.support.helpers import EXTENSION, IDENTIFIER, Listener, call, subscribe, subscribe_body
-from tests.support.living import living
+from tests.support.living import Event, Make, living
 
 START = "2026-01-01T00:00:00Z"
 QUICK = {"timeoutMs": 100}
@@ -24,19 +27,19 @@ RUN = ["platform.start", "function", "platform.runtimeDone"]
 
 
 @pytest.fixture
-def extension():
+def extension() -> Iterator[Make]:
     with living() as make:
         yield make
 
 
-def ms(delta):
+def ms(delta: timedelta) -> float:
     return delta / timedelta(milliseconds=1)
 
 
 # -- what an invocation is ---------------------------------------------------------------------------------------------
 
 
-def test_invoke_carries_what_lambda_sends(extension, lambda_telemetry):
+def test_invoke_carries_what_lambda_sends(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     with freeze_time(START):
         ext = extension()
         lambda_telemetry.wait_until_ready()
@@ -61,7 +64,9 @@ def test_invoke_carries_what_lambda_sends(extension, lambda_telemetry):
 @pytest.mark.lambda_telemetry(
     function_name="orders", function_version="7", account_id="111122223333", region="eu-west-1", memory_mb=512
 )
-def test_an_invocation_speaks_of_the_function_of_the_settings(extension, lambda_telemetry):
+def test_an_invocation_speaks_of_the_function_of_the_settings(
+    extension: Make, lambda_telemetry: LambdaTelemetry
+) -> None:
     ext = extension(schemaVersion="2025-01-29")
     lambda_telemetry.invoke(request_id="r-1")
     lambda_telemetry.shutdown()
@@ -74,7 +79,7 @@ def test_an_invocation_speaks_of_the_function_of_the_settings(extension, lambda_
     assert ext.of("platform.report")[0]["metrics"]["memorySizeMB"] == 512
 
 
-def test_a_cold_start_comes_by_itself_in_lambdas_order(extension, lambda_telemetry):
+def test_a_cold_start_comes_by_itself_in_lambdas_order(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension()
     invocation = lambda_telemetry.invoke(logs=["a line"])
     assert ext.types == COLD + RUN
@@ -82,7 +87,7 @@ def test_a_cold_start_comes_by_itself_in_lambdas_order(extension, lambda_telemet
     assert [list(delivery.types) for delivery in invocation.deliveries] == [COLD + RUN]
 
 
-def test_log_lines_of_init_stand_before_its_end(extension, lambda_telemetry):
+def test_log_lines_of_init_stand_before_its_end(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension()
     lambda_telemetry.emit(events.function("booting"), events.extension("up"))
     lambda_telemetry.end_init()
@@ -90,7 +95,7 @@ def test_log_lines_of_init_stand_before_its_end(extension, lambda_telemetry):
     assert ext.types == [*COLD[:2], "function", "extension", *COLD[2:]]
 
 
-def test_the_report_arrives_with_the_next_invocation(extension, lambda_telemetry):
+def test_the_report_arrives_with_the_next_invocation(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension()
     first = lambda_telemetry.invoke(logs=["one"])
     assert "platform.report" not in ext.types
@@ -100,7 +105,7 @@ def test_the_report_arrives_with_the_next_invocation(extension, lambda_telemetry
     assert first.request_id != second.request_id
 
 
-def test_the_last_report_arrives_at_shutdown(extension, lambda_telemetry):
+def test_the_last_report_arrives_at_shutdown(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension()
     lambda_telemetry.invoke(logs=["one"])
     (delivery,) = lambda_telemetry.shutdown()
@@ -110,7 +115,9 @@ def test_the_last_report_arrives_at_shutdown(extension, lambda_telemetry):
     assert [event["eventType"] for event in ext.told] == ["INVOKE", "SHUTDOWN"]
 
 
-def test_nothing_is_delivered_while_the_environment_is_frozen(extension, lambda_telemetry):
+def test_nothing_is_delivered_while_the_environment_is_frozen(
+    extension: Make, lambda_telemetry: LambdaTelemetry
+) -> None:
     ext = extension(buffering=QUICK)
     lambda_telemetry.invoke()
     before, elapsed, now = ext.types, lambda_telemetry.elapsed, lambda_telemetry.now
@@ -122,7 +129,7 @@ def test_nothing_is_delivered_while_the_environment_is_frozen(extension, lambda_
     assert delivery.types == ("platform.report",)
 
 
-def test_a_test_may_act_while_the_function_runs(extension, lambda_telemetry):
+def test_a_test_may_act_while_the_function_runs(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     gate = threading.Event()
     ext = extension(on_event=lambda event: gate.wait(10))
     with lambda_telemetry.invocation() as invocation:
@@ -136,14 +143,16 @@ def test_a_test_may_act_while_the_function_runs(extension, lambda_telemetry):
     assert invocation.ready_before_runtime_done == ("ext",)
 
 
-def test_lines_after_the_end_are_a_misuse(lambda_telemetry):
+def test_lines_after_the_end_are_a_misuse(lambda_telemetry: LambdaTelemetry) -> None:
     invocation = lambda_telemetry.invoke()
     with pytest.raises(MisuseError, match="is over: its function can't log any more"):
         invocation.log("late")
 
 
 @pytest.mark.parametrize("record", ["a line", {"an": "object"}], ids=str)
-def test_one_record_may_be_given_without_a_list(extension, lambda_telemetry, record):
+def test_one_record_may_be_given_without_a_list(
+    extension: Make, lambda_telemetry: LambdaTelemetry, record: Any
+) -> None:
     ext = extension()
     lambda_telemetry.invoke(logs=record)
     assert ext.of("function") == [record]
@@ -151,7 +160,9 @@ def test_one_record_may_be_given_without_a_list(extension, lambda_telemetry, rec
 
 @pytest.mark.parametrize("tracing", [None, "Root=1-5e1b4151-43a0913a12345678;Sampled=0"])
 @pytest.mark.parametrize("tenant_id", [None, "tenant-1"])
-def test_all_that_concerns_an_invocation_agrees(extension, lambda_telemetry, tracing, tenant_id):
+def test_all_that_concerns_an_invocation_agrees(
+    extension: Make, lambda_telemetry: LambdaTelemetry, tracing: str | None, tenant_id: str | None
+) -> None:
     ext = extension(schemaVersion="2025-01-29")
     lambda_telemetry.invoke(duration_ms=40, tenant_id=tenant_id, tracing=tracing)
     lambda_telemetry.shutdown()
@@ -174,7 +185,9 @@ def test_all_that_concerns_an_invocation_agrees(extension, lambda_telemetry, tra
 # -- time --------------------------------------------------------------------------------------------------------------
 
 
-def test_time_goes_on_after_runtime_done_until_it_is_delivered(extension, lambda_telemetry):
+def test_time_goes_on_after_runtime_done_until_it_is_delivered(
+    extension: Make, lambda_telemetry: LambdaTelemetry
+) -> None:
     ext = extension(buffering=QUICK)
     lambda_telemetry.end_init()
     lambda_telemetry.flush()
@@ -190,7 +203,7 @@ def test_time_goes_on_after_runtime_done_until_it_is_delivered(extension, lambda
 
 
 @pytest.mark.lambda_telemetry(start=START, timeout_s=1.0)
-def test_time_goes_on_to_the_deadline_at_most(extension, lambda_telemetry):
+def test_time_goes_on_to_the_deadline_at_most(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension(buffering={"timeoutMs": 30_000})
     lambda_telemetry.end_init()
     invocation = lambda_telemetry.invoke(duration_ms=50)
@@ -199,7 +212,7 @@ def test_time_goes_on_to_the_deadline_at_most(extension, lambda_telemetry):
     assert ext.types == []
 
 
-def test_overhead_ms_cuts_it_short(extension, lambda_telemetry):
+def test_overhead_ms_cuts_it_short(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension()
     lambda_telemetry.end_init()
     lambda_telemetry.flush()
@@ -213,7 +226,9 @@ def test_overhead_ms_cuts_it_short(extension, lambda_telemetry):
 
 
 @pytest.mark.parametrize("buffering", [QUICK, {"timeoutMs": 25}, {}], ids=str)
-def test_with_no_overhead_runtime_done_comes_with_the_next_invocation(extension, lambda_telemetry, buffering):
+def test_with_no_overhead_runtime_done_comes_with_the_next_invocation(
+    extension: Make, lambda_telemetry: LambdaTelemetry, buffering: dict[str, int]
+) -> None:
     ext = extension(buffering=buffering)
     lambda_telemetry.end_init()
     lambda_telemetry.flush()
@@ -233,7 +248,9 @@ def test_with_no_overhead_runtime_done_comes_with_the_next_invocation(extension,
     assert "spans" not in ext.of("platform.report")[0]  # nobody took longer than the function
 
 
-def test_advance_inside_lengthens_the_invocation_and_duration_ms_is_the_least(extension, lambda_telemetry):
+def test_advance_inside_lengthens_the_invocation_and_duration_ms_is_the_least(
+    extension: Make, lambda_telemetry: LambdaTelemetry
+) -> None:
     ext = extension()
     with lambda_telemetry.invocation(duration_ms=30):
         lambda_telemetry.advance(ms=200)
@@ -243,7 +260,7 @@ def test_advance_inside_lengthens_the_invocation_and_duration_ms_is_the_least(ex
     assert [record["metrics"]["durationMs"] for record in ext.of("platform.runtimeDone")] == [200, 30]
 
 
-def test_what_is_due_inside_is_delivered_inside(extension, lambda_telemetry):
+def test_what_is_due_inside_is_delivered_inside(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension(buffering=QUICK)
     lambda_telemetry.end_init()
     lambda_telemetry.flush()
@@ -267,7 +284,9 @@ def test_what_is_due_inside_is_delivered_inside(extension, lambda_telemetry):
     ids=str,
 )
 @pytest.mark.lambda_telemetry(start=START, timeout_s=0.5)
-def test_virtual_time_that_reaches_the_limit_is_the_functions_timeout(extension, lambda_telemetry, how):
+def test_virtual_time_that_reaches_the_limit_is_the_functions_timeout(
+    extension: Make, lambda_telemetry: LambdaTelemetry, how: dict[str, Any]
+) -> None:
     ext = extension()
     invocation = lambda_telemetry.invoke(**how)
     assert (invocation.status, invocation.outcome) == ("timeout", "function-timeout")
@@ -280,14 +299,14 @@ def test_virtual_time_that_reaches_the_limit_is_the_functions_timeout(extension,
     assert ext.told[-1]["shutdownReason"] == "timeout"
 
 
-def test_advancing_beyond_the_limit_is_the_functions_timeout_too(lambda_telemetry):
+def test_advancing_beyond_the_limit_is_the_functions_timeout_too(lambda_telemetry: LambdaTelemetry) -> None:
     with lambda_telemetry.invocation() as invocation:
         lambda_telemetry.advance(seconds=10)
     assert (invocation.status, invocation.outcome) == ("timeout", "function-timeout")
 
 
 @pytest.mark.lambda_telemetry(extension_timeout_s=0.2, start=START)
-def test_an_extension_that_never_asks_again_is_named(extension, lambda_telemetry):
+def test_an_extension_that_never_asks_again_is_named(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     gate = threading.Event()
     ext = extension("slow", on_event=lambda event: gate.wait(10))
     extension("quick", subscribes=False)
@@ -310,7 +329,7 @@ def test_an_extension_that_never_asks_again_is_named(extension, lambda_telemetry
 
 
 @pytest.mark.lambda_telemetry(extension_timeout_s=0.1, strict=False)
-def test_without_strict_it_is_an_outcome_alone(extension, lambda_telemetry):
+def test_without_strict_it_is_an_outcome_alone(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     extension(asks=False)
     invocation = lambda_telemetry.invoke()
     assert invocation.outcome == "extension-timeout"
@@ -318,7 +337,9 @@ def test_without_strict_it_is_an_outcome_alone(extension, lambda_telemetry):
 
 
 @pytest.mark.lambda_telemetry(extension_timeout_s=0.2, strict=False)
-def test_one_that_waits_for_what_is_still_buffered_is_told_why(extension, lambda_telemetry):
+def test_one_that_waits_for_what_is_still_buffered_is_told_why(
+    extension: Make, lambda_telemetry: LambdaTelemetry
+) -> None:
     gate = threading.Event()
     extension(on_event=lambda event: gate.wait(10))
     lambda_telemetry.invoke(overhead_ms=5)
@@ -327,8 +348,10 @@ def test_one_that_waits_for_what_is_still_buffered_is_told_why(extension, lambda
         lambda_telemetry.check()
 
 
-def test_an_extension_that_waits_for_runtime_done_is_not_too_early(extension, lambda_telemetry):
-    def careful(event):
+def test_an_extension_that_waits_for_runtime_done_is_not_too_early(
+    extension: Make, lambda_telemetry: LambdaTelemetry
+) -> None:
+    def careful(event: Event) -> None:
         ext.wait_for("platform.runtimeDone")
 
     ext = extension(on_event=careful)
@@ -336,14 +359,18 @@ def test_an_extension_that_waits_for_runtime_done_is_not_too_early(extension, la
     assert (invocation.outcome, invocation.ready_before_runtime_done) == ("completed", ())
 
 
-def test_only_those_that_take_part_in_invocations_can_be_too_early(extension, lambda_telemetry):
+def test_only_those_that_take_part_in_invocations_can_be_too_early(
+    extension: Make, lambda_telemetry: LambdaTelemetry
+) -> None:
     extension("watcher", ("SHUTDOWN",))
     lambda_telemetry.register("by-hand")
     assert lambda_telemetry.invoke().ready_before_runtime_done == ()
     assert lambda_telemetry.extensions[0].state == "Ready"
 
 
-def test_an_exception_inside_ends_it_with_an_error_and_propagates(extension, lambda_telemetry):
+def test_an_exception_inside_ends_it_with_an_error_and_propagates(
+    extension: Make, lambda_telemetry: LambdaTelemetry
+) -> None:
     ext = extension()
     with pytest.raises(ZeroDivisionError), lambda_telemetry.invocation() as invocation:
         raise ZeroDivisionError
@@ -354,7 +381,7 @@ def test_an_exception_inside_ends_it_with_an_error_and_propagates(extension, lam
         assert (record["status"], record["errorType"]) == ("error", "Function.ZeroDivisionError")
 
 
-def test_a_status_and_an_error_type_can_be_chosen(extension, lambda_telemetry):
+def test_a_status_and_an_error_type_can_be_chosen(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension()
     lambda_telemetry.invoke(status="failure", error_type="Runtime.ExitError")
     lambda_telemetry.shutdown("failure")
@@ -380,14 +407,16 @@ def test_a_status_and_an_error_type_can_be_chosen(extension, lambda_telemetry):
     ],
     ids=str,
 )
-def test_options_that_cannot_be_are_refused_before_anything_happens(lambda_telemetry, options, message):
+def test_options_that_cannot_be_are_refused_before_anything_happens(
+    lambda_telemetry: LambdaTelemetry, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(MisuseError, match=message):
         lambda_telemetry.invoke(**options)
     assert lambda_telemetry.elapsed == timedelta(0)
     assert lambda_telemetry.register().state == "Registered"  # init goes on
 
 
-def test_an_invocation_inside_another_is_a_misuse(lambda_telemetry):
+def test_an_invocation_inside_another_is_a_misuse(lambda_telemetry: LambdaTelemetry) -> None:
     with lambda_telemetry.invocation():
         with pytest.raises(MisuseError, match="an invocation is running: let it end first"):
             lambda_telemetry.invoke()
@@ -399,7 +428,7 @@ def test_an_invocation_inside_another_is_a_misuse(lambda_telemetry):
 # -- init --------------------------------------------------------------------------------------------------------------
 
 
-def test_asking_for_next_does_not_end_init(extension, lambda_telemetry):
+def test_asking_for_next_does_not_end_init(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     extension("first")
     lambda_telemetry.wait_until_ready("first")
     second = extension("second")  # registers and subscribes: nothing is refused
@@ -418,7 +447,9 @@ ENDINGS = {
 
 @pytest.mark.lambda_telemetry(strict=False)
 @pytest.mark.parametrize("end", ENDINGS.values(), ids=ENDINGS)
-def test_after_init_register_and_subscribe_are_refused(extension, lambda_telemetry, end):
+def test_after_init_register_and_subscribe_are_refused(
+    extension: Make, lambda_telemetry: LambdaTelemetry, end: Callable[[LambdaTelemetry], object]
+) -> None:
     ext = extension()
     end(lambda_telemetry)
     late = call("POST", f"{EXTENSION}/register", {"events": []}, {"Lambda-Extension-Name": "late"})
@@ -435,7 +466,7 @@ def test_after_init_register_and_subscribe_are_refused(extension, lambda_telemet
         lambda_telemetry.register("late")
 
 
-def test_events_alone_do_not_end_init(extension, lambda_telemetry):
+def test_events_alone_do_not_end_init(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     extension()
     lambda_telemetry.play(Script([(0, events.platform_start()), (10, events.function("x"))]))
     lambda_telemetry.emit(events.platform_report())
@@ -443,13 +474,13 @@ def test_events_alone_do_not_end_init(extension, lambda_telemetry):
     assert len(lambda_telemetry.subscriptions) == 2
 
 
-def test_init_can_end_only_once(lambda_telemetry):
+def test_init_can_end_only_once(lambda_telemetry: LambdaTelemetry) -> None:
     lambda_telemetry.end_init()
     with pytest.raises(MisuseError, match="cannot end init: init is over"):
         lambda_telemetry.end_init()
 
 
-def test_end_init_takes_time_only_where_init_took_none(extension, lambda_telemetry):
+def test_end_init_takes_time_only_where_init_took_none(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension()
     lambda_telemetry.advance(ms=30)
     lambda_telemetry.end_init(init_duration_ms=70)
@@ -458,7 +489,7 @@ def test_end_init_takes_time_only_where_init_took_none(extension, lambda_telemet
     assert ext.of("platform.initReport")[0]["metrics"] == {"durationMs": 30}
 
 
-def test_end_init_takes_as_long_as_it_is_told(extension, lambda_telemetry):
+def test_end_init_takes_as_long_as_it_is_told(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension()
     lambda_telemetry.end_init(init_duration_ms=70)
     lambda_telemetry.invoke()
@@ -471,7 +502,9 @@ def test_end_init_takes_as_long_as_it_is_told(extension, lambda_telemetry):
 
 @pytest.mark.parametrize("platform_events", [True, False])
 @pytest.mark.parametrize("kind", ["on-demand", "provisioned-concurrency", "snap-start"])
-def test_only_the_first_report_of_an_on_demand_function_has_the_init_duration(extension, kind, platform_events):
+def test_only_the_first_report_of_an_on_demand_function_has_the_init_duration(
+    extension: Make, kind: InitializationType, platform_events: bool
+) -> None:
     settings = Settings(initialization_type=kind, platform_events=platform_events)
     with LambdaTelemetry(settings) as environment:
         ext = extension()
@@ -486,7 +519,9 @@ def test_only_the_first_report_of_an_on_demand_function_has_the_init_duration(ex
 
 
 @pytest.mark.lambda_telemetry(platform_events=False)
-def test_without_platform_events_an_invocation_still_has_its_own(extension, lambda_telemetry):
+def test_without_platform_events_an_invocation_still_has_its_own(
+    extension: Make, lambda_telemetry: LambdaTelemetry
+) -> None:
     ext = extension()
     lambda_telemetry.invoke(logs=["a line"])
     lambda_telemetry.shutdown()
@@ -494,7 +529,9 @@ def test_without_platform_events_an_invocation_still_has_its_own(extension, lamb
 
 
 @pytest.mark.lambda_telemetry(extension_timeout_s=0.2)
-def test_an_extension_that_never_asks_is_named_at_the_end_of_init(extension, lambda_telemetry):
+def test_an_extension_that_never_asks_is_named_at_the_end_of_init(
+    extension: Make, lambda_telemetry: LambdaTelemetry
+) -> None:
     extension("silent", asks=False)
     lambda_telemetry.end_init()
     with pytest.raises(ProtocolViolation, match=r"extension 'silent' did not ask for its next event .* of\s+init"):
@@ -502,7 +539,9 @@ def test_an_extension_that_never_asks_is_named_at_the_end_of_init(extension, lam
 
 
 @pytest.mark.parametrize("route", ["init", "exit"])
-def test_an_extension_that_reported_an_error_holds_nobody_up(extension, lambda_telemetry, route):
+def test_an_extension_that_reported_an_error_holds_nobody_up(
+    extension: Make, lambda_telemetry: LambdaTelemetry, route: str
+) -> None:
     witness = extension("witness")
     ext = extension("broken", asks=False, subscribes=False)
     headers = {IDENTIFIER: ext.identifier, "Lambda-Extension-Function-Error-Type": "Extension.NoConfig"}
@@ -518,7 +557,7 @@ def test_an_extension_that_reported_an_error_holds_nobody_up(extension, lambda_t
 
 
 @pytest.mark.parametrize("reason", ["spindown", "timeout", "failure"])
-def test_shutdown_thaws_flushes_and_says_why_and_until_when(extension, reason):
+def test_shutdown_thaws_flushes_and_says_why_and_until_when(extension: Make, reason: ShutdownReason) -> None:
     with freeze_time(START), LambdaTelemetry() as environment:
         ext = extension()
         environment.invoke()
@@ -530,7 +569,7 @@ def test_shutdown_thaws_flushes_and_says_why_and_until_when(extension, reason):
         assert environment.extensions[0].state == "ShuttingDown"
 
 
-def test_internal_extensions_have_half_a_second_and_no_shutdown_event(extension):
+def test_internal_extensions_have_half_a_second_and_no_shutdown_event(extension: Make) -> None:
     with freeze_time(START), LambdaTelemetry(Settings(internal_extensions=("ext",))) as environment:
         ext = extension(events=("INVOKE",))
         environment.invoke()
@@ -540,7 +579,9 @@ def test_internal_extensions_have_half_a_second_and_no_shutdown_event(extension)
 
 
 @pytest.mark.parametrize("reason", ["spinup", "", None, "Spindown"])
-def test_a_reason_lambda_does_not_know_is_refused_with_the_valid_ones(lambda_telemetry, reason):
+def test_a_reason_lambda_does_not_know_is_refused_with_the_valid_ones(
+    lambda_telemetry: LambdaTelemetry, reason: Any
+) -> None:
     for _ in range(2):
         with pytest.raises(MisuseError, match="'spindown', 'timeout', 'failure'"):
             lambda_telemetry.shutdown(reason)
@@ -550,7 +591,7 @@ def test_a_reason_lambda_does_not_know_is_refused_with_the_valid_ones(lambda_tel
         lambda_telemetry.shutdown(reason)
 
 
-def test_after_shutdown_nothing_runs_any_more(extension, lambda_telemetry):
+def test_after_shutdown_nothing_runs_any_more(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension()
     lambda_telemetry.invoke()
     lambda_telemetry.shutdown()
@@ -560,7 +601,7 @@ def test_after_shutdown_nothing_runs_any_more(extension, lambda_telemetry):
     assert [event["eventType"] for event in ext.told].count("SHUTDOWN") <= 1
 
 
-def test_shutdown_inside_an_invocation_ends_it(extension, lambda_telemetry):
+def test_shutdown_inside_an_invocation_ends_it(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension()
     with lambda_telemetry.invocation() as invocation:
         invocation.log("the last line")
@@ -570,7 +611,7 @@ def test_shutdown_inside_an_invocation_ends_it(extension, lambda_telemetry):
     assert ext.told[-1]["shutdownReason"] == "failure"
 
 
-def test_shutdown_waits_for_an_extension_that_still_works(extension, lambda_telemetry):
+def test_shutdown_waits_for_an_extension_that_still_works(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     gate = threading.Event()
     ext = extension(on_event=lambda event: gate.wait(10))
     with lambda_telemetry.invocation():
@@ -585,7 +626,9 @@ def test_shutdown_waits_for_an_extension_that_still_works(extension, lambda_tele
 
 
 @pytest.mark.lambda_telemetry(initialization_type="lambda-managed-instances")
-def test_managed_instances_have_no_invoke_no_runtime_done_and_no_freeze(extension, lambda_telemetry):
+def test_managed_instances_have_no_invoke_no_runtime_done_and_no_freeze(
+    extension: Make, lambda_telemetry: LambdaTelemetry
+) -> None:
     ext = extension(events=("SHUTDOWN",), schemaVersion="2025-01-29")
     for line in ("one", "two"):
         invocation = lambda_telemetry.invoke(logs=[line], duration_ms=20)
@@ -607,7 +650,7 @@ def test_managed_instances_have_no_invoke_no_runtime_done_and_no_freeze(extensio
 
 
 @pytest.mark.lambda_telemetry(initialization_type="lambda-managed-instances", strict=False)
-def test_on_managed_instances_invoke_cannot_be_registered_for(lambda_telemetry):
+def test_on_managed_instances_invoke_cannot_be_registered_for(lambda_telemetry: LambdaTelemetry) -> None:
     answer = call("POST", f"{EXTENSION}/register", {"events": ["INVOKE"]}, {"Lambda-Extension-Name": "ext"})
     assert (answer.status, answer.body["errorType"]) == (403, "Extension.InvalidEventType")
 
@@ -615,7 +658,7 @@ def test_on_managed_instances_invoke_cannot_be_registered_for(lambda_telemetry):
 # -- the same in every run ---------------------------------------------------------------------------------------------
 
 
-def a_listeners_life(port):
+def a_listeners_life(port: int) -> str:
     with LambdaTelemetry(Settings(start=START)) as environment:
         environment.subscribe(f"http://sandbox.localdomain:{port}")
         environment.invoke(logs=["one"])
@@ -623,17 +666,17 @@ def a_listeners_life(port):
         return environment.timeline()
 
 
-def test_two_runs_by_hand_have_the_same_timeline():
+def test_two_runs_by_hand_have_the_same_timeline() -> None:
     with Listener() as listener:
         assert a_listeners_life(listener.port) == a_listeners_life(listener.port)
         half = len(listener.bodies) // 2
         assert listener.bodies[:half] == listener.bodies[half:]
 
 
-def a_life(extension):
+def a_life(extension: Make) -> tuple[list[tuple[object, ...]], str]:
     with LambdaTelemetry(Settings(start=START)) as environment:
 
-        def careful(event):
+        def careful(event: Event) -> None:
             ext.wait_for("platform.runtimeDone", len(ext.told))
 
         ext = extension(on_event=careful)
@@ -647,6 +690,6 @@ def a_life(extension):
         return [line for line in story if line[2] != "asks for its next event"], json.dumps(ext.received)
 
 
-def test_two_runs_have_the_same_journal(extension):
+def test_two_runs_have_the_same_journal(extension: Make) -> None:
     first, second = a_life(extension), a_life(extension)
     assert first == second

@@ -1,10 +1,12 @@
 """The Logs API, the Telemetry API's older twin, over real sockets."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from pytest_lambda_telemetry import LambdaTelemetry, ProtocolViolation, Settings, events
+from pytest_lambda_telemetry.settings import Fidelity
 from tests.support.helpers import (
     EXTENSION,
     IDENTIFIER,
@@ -22,7 +24,7 @@ TYPES = ["platform", "function", "extension"]
 
 
 @pytest.fixture
-def listener():
+def listener() -> Iterator[Listener]:
     with Listener() as made:
         yield made
 
@@ -148,7 +150,7 @@ EITHER = "You must either subscribe to the LogsAPI or the TelemetryAPI"
     ],
 )
 def test_the_two_apis_exclude_one_another(
-    listener: Listener, fidelity: str, telemetry_type: str, logs_type: str
+    listener: Listener, fidelity: Fidelity, telemetry_type: str, logs_type: str
 ) -> None:
     with LambdaTelemetry(Settings(fidelity=fidelity)) as environment:
         telemetry, logs = register("telemetry-first"), register("logs-first")
@@ -189,7 +191,7 @@ def test_the_two_apis_exclude_one_another(
     ],
 )
 @pytest.mark.parametrize("fidelity", ["documented", "observed"])
-def test_error_types_have_the_prefix(listener: Listener, fidelity: str, changes: Any, observed: str) -> None:
+def test_error_types_have_the_prefix(listener: Listener, fidelity: Fidelity, changes: Any, observed: str) -> None:
     with LambdaTelemetry(Settings(fidelity=fidelity)) as environment:
         with environment.expect_rejection():
             answer = subscribe_logs(register(), listener.port, **changes)

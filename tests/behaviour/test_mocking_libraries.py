@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import httpcore
@@ -13,6 +13,8 @@ import pytest
 import requests
 import responses
 import respx
+from pytest_httpx import HTTPXMock
+from requests_mock import Mocker as RequestsMocker
 
 from pytest_lambda_telemetry import AsyncLambdaTelemetry, LambdaTelemetry, events
 from tests.support.helpers import EXTENSION, IDENTIFIER, Listener, call, subscribe_body
@@ -21,7 +23,7 @@ BACKEND = "http://backend.example/ingest"
 
 
 @pytest.fixture
-def listener():
+def listener() -> Iterator[Listener]:
     with Listener() as made:
         yield made
 
@@ -226,7 +228,9 @@ def test_responses_context_manager(lambda_telemetry: LambdaTelemetry, listener: 
         requests.get("http://127.0.0.1:1/")
 
 
-def test_requests_mock_fixture(lambda_telemetry: LambdaTelemetry, requests_mock, listener: Listener) -> None:
+def test_requests_mock_fixture(
+    lambda_telemetry: LambdaTelemetry, requests_mock: RequestsMocker, listener: Listener
+) -> None:
     requests_mock.post(BACKEND, status_code=202)
     join_with_requests(listener.port)
     deliver(lambda_telemetry, listener)
@@ -234,7 +238,7 @@ def test_requests_mock_fixture(lambda_telemetry: LambdaTelemetry, requests_mock,
     assert requests_mock.call_count == 1
 
 
-def test_pytest_httpx_fixture(lambda_telemetry: LambdaTelemetry, httpx_mock, listener: Listener) -> None:
+def test_pytest_httpx_fixture(lambda_telemetry: LambdaTelemetry, httpx_mock: HTTPXMock, listener: Listener) -> None:
     httpx_mock.add_response(url=BACKEND, method="POST", status_code=202)
     join_with_httpx(listener.port)
     deliver(lambda_telemetry, listener)
@@ -244,7 +248,7 @@ def test_pytest_httpx_fixture(lambda_telemetry: LambdaTelemetry, httpx_mock, lis
 
 @pytest.mark.asyncio
 async def test_pytest_httpx_with_an_async_client(
-    httpx_mock, async_lambda_telemetry: AsyncLambdaTelemetry, listener: Listener
+    httpx_mock: HTTPXMock, async_lambda_telemetry: AsyncLambdaTelemetry, listener: Listener
 ) -> None:
     httpx_mock.add_response(url=BACKEND, method="POST", status_code=202)
     await join_with_async_httpx(listener.port)

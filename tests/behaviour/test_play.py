@@ -1,19 +1,21 @@
 """Scripts played on the environment's clock to real subscribers and real extensions."""
 
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from freezegun import freeze_time
 
 from pytest_lambda_telemetry import LambdaTelemetry, MisuseError, ProtocolViolation, Script, Settings, events
-from pytest_lambda_telemetry.script import EndInit, Flush, Freeze, Invoke, Shutdown, Thaw
+from pytest_lambda_telemetry.protocol.schema import InitializationType
+from pytest_lambda_telemetry.script import Action, EndInit, Flush, Freeze, Invoke, Shutdown, Thaw
 from tests.support.helpers import Listener
-from tests.support.living import living
+from tests.support.living import Event, Living, Make, living
 
 START = "2026-01-01T00:00:00Z"
-MANAGED = "lambda-managed-instances"
-BARE = {"platform_events": False, "start": START}
+MANAGED: InitializationType = "lambda-managed-instances"
+BARE: dict[str, object] = {"platform_events": False, "start": START}
 INIT = [
     "platform.initStart",
     "platform.telemetrySubscription",
@@ -25,12 +27,12 @@ RUN = ["platform.start", "platform.runtimeDone", "platform.report"]
 
 
 @pytest.fixture
-def extension():
+def extension() -> Iterator[Make]:
     with living() as make:
         yield make
 
 
-def clock_of(event):
+def clock_of(event: Event) -> int:
     """Milliseconds after the start."""
     return round((float(event["time"][17:-1]) + 60 * int(event["time"][14:16])) * 1000)
 
@@ -39,7 +41,7 @@ def clock_of(event):
 
 
 @pytest.mark.lambda_telemetry(**BARE)
-def test_each_step_happens_at_its_own_offset(extension, lambda_telemetry):
+def test_each_step_happens_at_its_own_offset(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension(buffering={"timeoutMs": 25})
     lambda_telemetry.advance(ms=500)
     script = Script([(offset, events.function(str(offset))) for offset in (0, 12.5, 100, 100, 2000.25)])
@@ -51,7 +53,7 @@ def test_each_step_happens_at_its_own_offset(extension, lambda_telemetry):
 
 
 @pytest.mark.lambda_telemetry(**BARE)
-def test_play_returns_the_batches_that_it_sent(extension, lambda_telemetry):
+def test_play_returns_the_batches_that_it_sent(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     extension(buffering={"timeoutMs": 100})
     script = Script([(0, events.function("a")), (50, events.function("b")), (500, events.function("c"))])
     (delivery,) = lambda_telemetry.play(script)
@@ -60,7 +62,7 @@ def test_play_returns_the_batches_that_it_sent(extension, lambda_telemetry):
 
 
 @pytest.mark.lambda_telemetry(**BARE)
-def test_a_shifted_and_stretched_script_keeps_its_distances(extension, lambda_telemetry):
+def test_a_shifted_and_stretched_script_keeps_its_distances(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension()
     script = Script([(10, events.function("a")), (20, events.function("b"))])
     lambda_telemetry.play(script.shifted(5).stretched(10))
@@ -69,7 +71,9 @@ def test_a_shifted_and_stretched_script_keeps_its_distances(extension, lambda_te
 
 
 @pytest.mark.lambda_telemetry(**BARE)
-def test_a_script_goes_on_by_the_wall_while_the_environment_is_frozen(extension, lambda_telemetry):
+def test_a_script_goes_on_by_the_wall_while_the_environment_is_frozen(
+    extension: Make, lambda_telemetry: LambdaTelemetry
+) -> None:
     ext = extension(buffering={"timeoutMs": 100})
     lambda_telemetry.end_init()
     begun = lambda_telemetry.elapsed
@@ -84,7 +88,7 @@ def test_a_script_goes_on_by_the_wall_while_the_environment_is_frozen(extension,
     assert [clock_of(event) for event in ext.received] == [1100, 5200]
 
 
-def test_under_freezegun_a_script_takes_the_users_clock_along(extension):
+def test_under_freezegun_a_script_takes_the_users_clock_along(extension: Make) -> None:
     with freeze_time(START) as frozen, LambdaTelemetry(Settings(platform_events=False)) as environment:
         ext = extension()
         environment.play(Script([(0, events.function("a")), (1500, events.function("b"))]))
@@ -95,7 +99,7 @@ def test_under_freezegun_a_script_takes_the_users_clock_along(extension):
 
 
 @pytest.mark.lambda_telemetry(**BARE)
-def test_nothing_runs_when_a_later_step_cannot(extension, lambda_telemetry):
+def test_nothing_runs_when_a_later_step_cannot(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension()
     script = Script([(0, events.function("fine")), (10, events.function({"bad": float("nan")}))])
     with pytest.raises(MisuseError, match=r"step 1 of the script \(function .*cannot be sent as JSON"):
@@ -106,7 +110,7 @@ def test_nothing_runs_when_a_later_step_cannot(extension, lambda_telemetry):
 
 
 @pytest.mark.parametrize("script", [None, [], "cold start", Script], ids=str)
-def test_only_a_script_can_be_played(lambda_telemetry, script):
+def test_only_a_script_can_be_played(lambda_telemetry: LambdaTelemetry, script: Script) -> None:
     with pytest.raises(MisuseError, match=r"play\(\) takes a Script"):
         lambda_telemetry.play(script)
 
@@ -115,7 +119,7 @@ def test_only_a_script_can_be_played(lambda_telemetry, script):
 
 
 @pytest.mark.lambda_telemetry(**BARE)
-def test_invoke_and_shutdown_reach_the_extensions_that_ask(extension, lambda_telemetry):
+def test_invoke_and_shutdown_reach_the_extensions_that_ask(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension()
     watcher = extension("watcher", ("SHUTDOWN",))
     lambda_telemetry.play(Script.invocation(request_id="r-1") + Script.timeout(request_id="r-2", timeout_s=1.0))
@@ -128,7 +132,7 @@ def test_invoke_and_shutdown_reach_the_extensions_that_ask(extension, lambda_tel
     assert ext.told[-1]["shutdownReason"] == "timeout"
 
 
-def test_the_deadline_of_a_scripts_invoke_counts_from_its_step(extension):
+def test_the_deadline_of_a_scripts_invoke_counts_from_its_step(extension: Make) -> None:
     with freeze_time(START), LambdaTelemetry(Settings(platform_events=False)) as environment:
         ext = extension()
         environment.play(Script.invocation(timeout_s=2.0).shifted(250))
@@ -138,7 +142,7 @@ def test_the_deadline_of_a_scripts_invoke_counts_from_its_step(extension):
 
 
 @pytest.mark.lambda_telemetry(**BARE)
-def test_steps_for_extensions_are_skipped_where_there_is_none(lambda_telemetry):
+def test_steps_for_extensions_are_skipped_where_there_is_none(lambda_telemetry: LambdaTelemetry) -> None:
     with Listener() as listener:
         lambda_telemetry.subscribe(listener.uri)
         lambda_telemetry.play(Script.cold_start() + Script.timeout())
@@ -148,7 +152,7 @@ def test_steps_for_extensions_are_skipped_where_there_is_none(lambda_telemetry):
 
 
 @pytest.mark.lambda_telemetry(extension_timeout_s=0.2, **BARE)
-def test_an_extension_that_holds_up_the_freeze_is_named(extension, lambda_telemetry):
+def test_an_extension_that_holds_up_the_freeze_is_named(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     gate = threading.Event()
     extension(on_event=lambda event: gate.wait(10))
     lambda_telemetry.play(Script.invocation())
@@ -158,15 +162,19 @@ def test_an_extension_that_holds_up_the_freeze_is_named(extension, lambda_teleme
 
 
 @pytest.mark.lambda_telemetry(**BARE)
-def test_one_that_waits_for_runtime_done_gets_it_within_the_overhead(extension, lambda_telemetry):
-    ext = extension(on_event=lambda event: ext.wait_for("platform.runtimeDone"), buffering={"timeoutMs": 25})
+def test_one_that_waits_for_runtime_done_gets_it_within_the_overhead(
+    extension: Make, lambda_telemetry: LambdaTelemetry
+) -> None:
+    ext: Living = extension(on_event=lambda event: ext.wait_for("platform.runtimeDone"), buffering={"timeoutMs": 25})
     lambda_telemetry.wait_until_ready()
     lambda_telemetry.play(Script.invocation(overhead_ms=25))
     assert ext.types == RUN[:2]
 
 
 @pytest.mark.lambda_telemetry(**BARE)
-def test_what_is_buffered_at_a_scripts_freeze_comes_with_the_next_invocation(extension, lambda_telemetry):
+def test_what_is_buffered_at_a_scripts_freeze_comes_with_the_next_invocation(
+    extension: Make, lambda_telemetry: LambdaTelemetry
+) -> None:
     ext = extension()
     lambda_telemetry.play(Script.invocation(duration_ms=400))
     assert ext.types == []
@@ -176,7 +184,7 @@ def test_what_is_buffered_at_a_scripts_freeze_comes_with_the_next_invocation(ext
     assert ext.types == [*RUN, *RUN]
 
 
-def test_init_ends_where_the_script_says_so(extension, lambda_telemetry):
+def test_init_ends_where_the_script_says_so(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     extension()
     lambda_telemetry.play(Script([(0, events.platform_init_start()), (10, events.platform_init_report())]))
     extension("second")
@@ -186,7 +194,7 @@ def test_init_ends_where_the_script_says_so(extension, lambda_telemetry):
     lambda_telemetry.play(Script([(0, EndInit())]))  # over is over
 
 
-def test_an_invocation_of_a_script_inside_another_is_a_misuse(lambda_telemetry):
+def test_an_invocation_of_a_script_inside_another_is_a_misuse(lambda_telemetry: LambdaTelemetry) -> None:
     with lambda_telemetry.invocation() as invocation:
         with pytest.raises(MisuseError, match=r"step 0 of the script \(INVOKE .*an invocation is running"):
             lambda_telemetry.play(Script.invocation())
@@ -198,7 +206,7 @@ def test_an_invocation_of_a_script_inside_another_is_a_misuse(lambda_telemetry):
 
 
 @pytest.mark.lambda_telemetry(**BARE)
-def test_a_cold_start_and_warm_invocations(extension, lambda_telemetry):
+def test_a_cold_start_and_warm_invocations(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension()
     lambda_telemetry.play(Script.cold_start(init_logs=["boot"], logs=["one"]) + Script.invocation(logs=["two"]) * 2)
     lambda_telemetry.shutdown()
@@ -221,8 +229,13 @@ def test_a_cold_start_and_warm_invocations(extension, lambda_telemetry):
 )
 @pytest.mark.lambda_telemetry(**BARE)
 def test_an_environment_that_breaks_flushes_and_shuts_down(
-    extension, lambda_telemetry, script, reason, status, error_type
-):
+    extension: Make,
+    lambda_telemetry: LambdaTelemetry,
+    script: Script,
+    reason: str,
+    status: str,
+    error_type: str | None,
+) -> None:
     ext = extension(buffering={"timeoutMs": 30_000})
     lambda_telemetry.play(script)
     ext.join()
@@ -237,7 +250,9 @@ def test_an_environment_that_breaks_flushes_and_shuts_down(
 
 
 @pytest.mark.lambda_telemetry(extension_timeout_s=0.2, **BARE)
-def test_a_script_that_goes_on_after_a_crash_waits_for_nobody(extension, lambda_telemetry):
+def test_a_script_that_goes_on_after_a_crash_waits_for_nobody(
+    extension: Make, lambda_telemetry: LambdaTelemetry
+) -> None:
     ext = extension()
     lambda_telemetry.play(Script.crash() + Script.invocation())
     lambda_telemetry.flush()
@@ -248,7 +263,7 @@ def test_a_script_that_goes_on_after_a_crash_waits_for_nobody(extension, lambda_
 
 
 @pytest.mark.lambda_telemetry(**BARE)
-def test_a_suppressed_init_is_repeated_with_the_invocation(extension, lambda_telemetry):
+def test_a_suppressed_init_is_repeated_with_the_invocation(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension()
     lambda_telemetry.play(Script.suppressed_init())
     lambda_telemetry.shutdown()
@@ -263,7 +278,7 @@ def test_a_suppressed_init_is_repeated_with_the_invocation(extension, lambda_tel
 
 
 @pytest.mark.lambda_telemetry(initialization_type="snap-start", **BARE)
-def test_a_restore_is_followed_by_an_invocation(extension, lambda_telemetry):
+def test_a_restore_is_followed_by_an_invocation(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension()
     lambda_telemetry.play(Script.restore(restore_duration_ms=60.5))
     lambda_telemetry.shutdown()
@@ -275,7 +290,9 @@ def test_a_restore_is_followed_by_an_invocation(extension, lambda_telemetry):
 
 
 @pytest.mark.lambda_telemetry(initialization_type="provisioned-concurrency", **BARE)
-def test_provisioned_concurrency_initializes_apart_from_the_invocation(extension, lambda_telemetry):
+def test_provisioned_concurrency_initializes_apart_from_the_invocation(
+    extension: Make, lambda_telemetry: LambdaTelemetry
+) -> None:
     ext = extension()
     lambda_telemetry.play(Script.cold_start(initialization_type="provisioned-concurrency"))
     lambda_telemetry.shutdown()
@@ -283,8 +300,8 @@ def test_provisioned_concurrency_initializes_apart_from_the_invocation(extension
     assert "initDurationMs" not in ext.of("platform.report")[0]["metrics"]
 
 
-def concurrent(extension, seed):
-    settings = Settings(initialization_type=MANAGED, **BARE)
+def concurrent(extension: Make, seed: int) -> list[Event]:
+    settings = Settings(initialization_type=MANAGED, platform_events=False, start=START)
     script = Script.initialization(initialization_type=MANAGED)
     script += Script.invocation(initialization_type=MANAGED, logs=["x"]).concurrent(4, seed=seed)
     with LambdaTelemetry(settings) as environment:
@@ -296,7 +313,7 @@ def concurrent(extension, seed):
         return ext.received
 
 
-def test_concurrent_invocations_interleave_and_are_told_apart_by_request_id(extension):
+def test_concurrent_invocations_interleave_and_are_told_apart_by_request_id(extension: Make) -> None:
     received = concurrent(extension, 7)
     starts = [event for event in received if event["type"] == "platform.start"]
     reports = [event for event in received if event["type"] == "platform.report"]
@@ -311,10 +328,10 @@ def test_concurrent_invocations_interleave_and_are_told_apart_by_request_id(exte
 
 
 @pytest.mark.lambda_telemetry(**BARE)
-def test_every_kind_of_step_is_carried_out(extension, lambda_telemetry):
+def test_every_kind_of_step_is_carried_out(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     ext = extension()
     trace = "Root=1-5e1b4151-43a0913a12345678;Sampled=1"
-    steps = [
+    steps: list[tuple[float, Action]] = [
         (0, EndInit()),
         (0, Invoke(request_id="r", deadline_ms=500, tracing=trace)),
         (1, events.function("a")),
@@ -334,7 +351,7 @@ def test_every_kind_of_step_is_carried_out(extension, lambda_telemetry):
 # -- what a person sees ------------------------------------------------------------------------------------------------
 
 
-def test_the_table_of_a_cold_start_reads_from_left_to_right():
+def test_the_table_of_a_cold_start_reads_from_left_to_right() -> None:
     table = str(Script.cold_start(request_id="r-1", init_logs=["boot"], logs=["a line"]))
     assert table.splitlines() == [
         "<Script of 13 steps in 201.5 ms>",
@@ -355,7 +372,7 @@ def test_the_table_of_a_cold_start_reads_from_left_to_right():
 
 
 @pytest.mark.lambda_telemetry(**BARE)
-def test_the_timeline_tells_events_apart(extension, lambda_telemetry):
+def test_the_timeline_tells_events_apart(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
     extension()
     lambda_telemetry.play(Script.invocation(request_id="r-1"))
     timeline = lambda_telemetry.timeline()

@@ -6,11 +6,14 @@ import shutil
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_lambda_telemetry import LambdaTelemetry, MisuseError, ProtocolViolation, Settings, WaitTimeout, events
+from pytest_lambda_telemetry.settings import Fidelity
 from tests.support.helpers import Listener, register, running
 from tests.support.programs import noted, program, subscriber
 
@@ -41,7 +44,7 @@ def lambda_telemetry_settings() -> Settings:
 
 
 @pytest.fixture
-def listener():
+def listener() -> Iterator[Listener]:
     with Listener() as made:
         yield made
 
@@ -233,16 +236,18 @@ def test_a_program_that_registers_under_another_name_is_pointed_out(
 
 
 @pytest.mark.parametrize("argv", ["ext.py", []])
-def test_a_command_is_a_list(lambda_telemetry: LambdaTelemetry, argv: object) -> None:
+def test_a_command_is_a_list(lambda_telemetry: LambdaTelemetry, argv: Any) -> None:
     with pytest.raises(MisuseError, match="expected a list of arguments"):
-        lambda_telemetry.run_extension(argv)  # type: ignore[arg-type]
+        lambda_telemetry.run_extension(argv)
 
 
 # -- what it writes ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("fidelity", "newline"), [("documented", ""), ("observed", "\n")])
-def test_its_lines_become_events_with_the_newline_of_the_profile(tmp_path: Path, fidelity: str, newline: str) -> None:
+def test_its_lines_become_events_with_the_newline_of_the_profile(
+    tmp_path: Path, fidelity: Fidelity, newline: str
+) -> None:
     with LambdaTelemetry(Settings(fidelity=fidelity)) as environment, Listener() as listener:
         environment.subscribe(listener.uri, ["extension"])
         body = r"""
@@ -345,7 +350,11 @@ for part in range(4):
     lambda_telemetry.subscribe(listener.uri, ["extension"])
     child = lambda_telemetry.run_extension(program(tmp_path, body))
     for part in range(4):
-        lambda_telemetry.wait_until(lambda part=part: f"end of {part}" in child.output)
+
+        def told(end: str = f"end of {part}") -> bool:
+            return end in child.output
+
+        lambda_telemetry.wait_until(told)
         lambda_telemetry.flush()
         lambda_telemetry.flush()
         (tmp_path / str(part)).touch()

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -182,7 +183,7 @@ def test_each_can_be_asked_from_many_threads_at_once(lambda_telemetry_factory: F
             register(f"ext-{number}", api=environment.runtime_api)
 
         jobs = [(one, number) for one in (a, b) for number in range(4)]
-        threads = [running(lambda job=job: join(*job)) for job in jobs]
+        threads = [running(partial(join, *job)) for job in jobs]
         for thread in threads:
             thread.__enter__()
         for thread in threads:

@@ -2,7 +2,9 @@
 
 import dataclasses
 import inspect
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -11,21 +13,26 @@ from pytest_lambda_telemetry.model.errors import MisuseError
 from pytest_lambda_telemetry.model.event import Event
 from pytest_lambda_telemetry.protocol.encoding import encode
 from pytest_lambda_telemetry.protocol.projection import resolve
+from pytest_lambda_telemetry.protocol.schema import Status, Tracing
 
 TIME = "2025-01-29T12:00:00.000Z"
 BUILDERS = [getattr(events, name) for name in events.__all__ if name != "from_dict"]
 
 
-def whole(event):
+def whole(event: Event) -> Any:
     return resolve(event, TIME)["record"]
 
 
-def test_there_is_one_builder_per_type():
+def given(event: Event) -> Any:
+    return event.record
+
+
+def test_there_is_one_builder_per_type() -> None:
     assert len({builder().type for builder in BUILDERS}) == 14
 
 
 @pytest.mark.parametrize("builder", BUILDERS)
-def test_every_argument_has_a_default_and_is_keyword_only(builder):
+def test_every_argument_has_a_default_and_is_keyword_only(builder: Callable[..., Event]) -> None:
     parameters = inspect.signature(builder).parameters.values()
     assert all(parameter.default is not inspect.Parameter.empty for parameter in parameters)
     assert {parameter.name for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY} <= {"record"}
@@ -33,15 +40,15 @@ def test_every_argument_has_a_default_and_is_keyword_only(builder):
 
 
 @pytest.mark.parametrize("builder", BUILDERS)
-def test_two_bare_calls_make_equal_frozen_events(builder):
+def test_two_bare_calls_make_equal_frozen_events(builder: Callable[..., Event]) -> None:
     event = builder()
     assert event == builder()
     assert event.time is None
     with pytest.raises(dataclasses.FrozenInstanceError):
-        event.type = "other"
+        event.type = "other"  # type: ignore[misc]  # this must fail
 
 
-def test_a_bare_report_is_one_that_lambda_could_have_sent():
+def test_a_bare_report_is_one_that_lambda_could_have_sent() -> None:
     assert whole(events.platform_report()) == {
         "requestId": "453df5a3-1deb-5489-b112-057187be5b57",
         "status": "success",
@@ -56,9 +63,9 @@ def test_a_bare_report_is_one_that_lambda_could_have_sent():
 
 
 @pytest.mark.parametrize("options", [{}, {"request_id": "8286a188-ba32-4475-8077-530cd35c09a9"}])
-def test_the_events_of_an_invocation_agree(options):
+def test_the_events_of_an_invocation_agree(options: dict[str, Any]) -> None:
     records = [
-        build(**options).record
+        given(build(**options))
         for build in (events.platform_start, events.platform_runtime_done, events.platform_report)
     ]
     assert len({record["requestId"] for record in records}) == 1
@@ -68,14 +75,14 @@ def test_the_events_of_an_invocation_agree(options):
     assert report["metrics"]["durationMs"] == done["metrics"]["durationMs"] + overhead
 
 
-def test_another_request_has_another_trace():
+def test_another_request_has_another_trace() -> None:
     one, other = events.platform_start(), events.platform_start(request_id="other")
-    assert one.record["tracing"] != other.record["tracing"]
+    assert given(one)["tracing"] != given(other)["tracing"]
 
 
 @pytest.mark.parametrize("duration_ms", [0, 0.7, 100, 2999.999])
-def test_response_spans_last_as_long_as_the_invocation(duration_ms):
-    record = events.platform_runtime_done(duration_ms=duration_ms).record
+def test_response_spans_last_as_long_as_the_invocation(duration_ms: float) -> None:
+    record = given(events.platform_runtime_done(duration_ms=duration_ms))
     assert [span["name"] for span in record["spans"]] == ["responseLatency", "responseDuration", "runtimeOverhead"]
     assert sum(span["durationMs"] for span in record["spans"]) == pytest.approx(duration_ms)
 
@@ -83,40 +90,40 @@ def test_response_spans_last_as_long_as_the_invocation(duration_ms):
 @pytest.mark.parametrize(
     ("status", "error_type"), [("error", "Function.Unknown"), ("failure", "Sandbox.Failure"), ("timeout", None)]
 )
-def test_an_invocation_that_was_not_answered(status, error_type):
-    record = events.platform_runtime_done(status=status).record
+def test_an_invocation_that_was_not_answered(status: Status, error_type: str | None) -> None:
+    record = given(events.platform_runtime_done(status=status))
     assert record.get("errorType") == error_type
     assert "spans" not in record
     assert record["metrics"] == {"durationMs": 100.0}
 
 
-def test_none_leaves_an_optional_field_out():
+def test_none_leaves_an_optional_field_out() -> None:
     event = events.platform_start(version=None, function_arn=None, tracing=None)
-    assert event.record.keys() == {"requestId"}
-    assert events.platform_runtime_done(duration_ms=None, tracing=None, status="error", error_type=None).record == {
-        "requestId": event.record["requestId"],
+    assert given(event).keys() == {"requestId"}
+    assert given(events.platform_runtime_done(duration_ms=None, tracing=None, status="error", error_type=None)) == {
+        "requestId": given(event)["requestId"],
         "status": "error",
     }
 
 
-def test_the_billed_duration_covers_the_initialization_it_caused():
-    metrics = events.platform_report(duration_ms=5000, init_duration_ms=578.07).record["metrics"]
+def test_the_billed_duration_covers_the_initialization_it_caused() -> None:
+    metrics = given(events.platform_report(duration_ms=5000, init_duration_ms=578.07))["metrics"]
     assert metrics["billedDurationMs"] == 5579
-    assert events.platform_report(billed_duration_ms=1).record["metrics"]["billedDurationMs"] == 1
+    assert given(events.platform_report(billed_duration_ms=1))["metrics"]["billedDurationMs"] == 1
 
 
-def test_metrics_of_managed_instances_can_be_had():
+def test_metrics_of_managed_instances_can_be_had() -> None:
     event = events.platform_report(billed_duration_ms=None, memory_size_mb=None, max_memory_used_mb=None)
-    assert event.record["metrics"] == {"durationMs": 101.5}
+    assert given(event)["metrics"] == {"durationMs": 101.5}
 
 
-def test_tracing_from_a_header_value_or_whole():
-    assert events.platform_start(tracing="Root=1-2").record["tracing"] == {
+def test_tracing_from_a_header_value_or_whole() -> None:
+    assert given(events.platform_start(tracing="Root=1-2"))["tracing"] == {
         "type": "X-Amzn-Trace-Id",
         "value": "Root=1-2",
     }
-    context = {"type": "X-Amzn-Trace-Id", "value": "Root=1-2", "spanId": "ab"}
-    assert events.platform_start(tracing=context).record["tracing"] == context
+    context: Tracing = {"type": "X-Amzn-Trace-Id", "value": "Root=1-2", "spanId": "ab"}
+    assert given(events.platform_start(tracing=context))["tracing"] == context
 
 
 @pytest.mark.parametrize(
@@ -127,12 +134,12 @@ def test_tracing_from_a_header_value_or_whole():
         (datetime(2025, 1, 29, 13, 0, 0, 999, tzinfo=timezone(timedelta(hours=1))), TIME),
     ],
 )
-def test_a_time_of_its_own(time, expected):
+def test_a_time_of_its_own(time: str | datetime, expected: str) -> None:
     assert events.function("x", time=time).time == expected
     assert events.platform_start(time=time).time == expected
 
 
-def test_log_records():
+def test_log_records() -> None:
     fields = {"level": "INFO"}
     event = events.function(fields)
     fields["level"] = "changed later"
@@ -141,15 +148,15 @@ def test_log_records():
 
 
 @pytest.mark.parametrize("make", [events.function, lambda record: events.from_dict({"type": "x", "record": record})])
-def test_an_event_does_not_follow_what_its_record_was_made_of(make):
+def test_an_event_does_not_follow_what_its_record_was_made_of(make: Callable[[object], Event]) -> None:
     record = {"user": {"id": 1}}
     event = make(record)
     record["user"]["id"] = 2
-    assert event.record == {"user": {"id": 1}}
+    assert given(event) == {"user": {"id": 1}}
 
 
 @pytest.mark.parametrize("value", [object(), float("nan"), b"bytes"])
-def test_a_record_that_is_not_json_is_refused_when_it_is_sent(value):
+def test_a_record_that_is_not_json_is_refused_when_it_is_sent(value: object) -> None:
     event = events.function({"value": value})
     with pytest.raises(MisuseError, match="the record of this 'function' event cannot be sent as JSON"):
         encode(resolve(event, TIME))
@@ -225,21 +232,21 @@ SPAN = {"name": "x", "durationMs": 1}
         ("platform_start", {"time": 5}, "time=5 is not a text"),
     ],
 )
-def test_what_lambda_would_not_send_is_refused(builder, arguments, message):
+def test_what_lambda_would_not_send_is_refused(builder: str, arguments: dict[str, object], message: str) -> None:
     with pytest.raises(MisuseError) as caught:
         getattr(events, builder)(**arguments)
     assert message in str(caught.value)
 
 
-def test_from_dict_takes_what_the_builders_refuse():
+def test_from_dict_takes_what_the_builders_refuse() -> None:
     made = events.from_dict(
         {"type": "platform.report", "record": {"status": "odd", "errorType": 3}, "time": "whenever"}
     )
     assert made == Event("platform.report", {"status": "odd", "errorType": 3}, "whenever")
-    assert events.from_dict({"type": "novel", "record": None}).record is None
+    assert given(events.from_dict({"type": "novel", "record": None})) is None
 
 
-def test_from_dict_keeps_fields_beside_the_record():
+def test_from_dict_keeps_fields_beside_the_record() -> None:
     source = {"time": TIME, "type": "platform.start", "record": {"a": 1}, "novel": {"b": 2}}
     assert resolve(events.from_dict(source), "unused") == source
 
@@ -254,7 +261,7 @@ def test_from_dict_keeps_fields_beside_the_record():
         ({"type": "function", "record": "x", "time": 5}, "the \"time\" of this 'function' event is 5"),
     ],
 )
-def test_from_dict_checks_the_shape(source, message):
+def test_from_dict_checks_the_shape(source: Any, message: str) -> None:
     with pytest.raises(MisuseError) as caught:
         events.from_dict(source)
     assert str(caught.value).startswith(message)

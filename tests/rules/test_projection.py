@@ -1,8 +1,9 @@
 """What each subscriber sees of an event."""
 
 import copy
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from freezegun import freeze_time
@@ -10,9 +11,9 @@ from jsonschema import Draft202012Validator
 
 from pytest_lambda_telemetry import events
 from pytest_lambda_telemetry.model.errors import MisuseError
-from pytest_lambda_telemetry.model.event import Event
+from pytest_lambda_telemetry.model.event import Event, Record
 from pytest_lambda_telemetry.protocol.projection import View, category, moment, project, resolve, timestamp
-from pytest_lambda_telemetry.protocol.schema import InitializationType
+from pytest_lambda_telemetry.protocol.schema import InitializationType, Span
 from tests.support.event_schemas import TYPES, VERSIONS, event_schema
 
 TIME = "2025-01-29T12:00:00.000Z"
@@ -33,7 +34,7 @@ NAMES = {
     "extension": "extension",
 }
 # every optional field there is, so that projection has something to take away
-FULL = {
+FULL: dict[str, dict[str, Any]] = {
     "platform.initReport": {"status": "error", "spans": [{"name": "x", "durationMs": 1}]},
     "platform.initRuntimeDone": {"status": "failure", "spans": [{"name": "x", "durationMs": 1}]},
     "platform.restoreReport": {"status": "error", "spans": [{"name": "x", "durationMs": 1}]},
@@ -52,11 +53,11 @@ FULL = {
 }
 
 
-def seen(event, version="2025-01-29", log_format="Text", managed=False):
+def seen(event: Event, version: str = "2025-01-29", log_format: str = "Text", managed: bool = False) -> Any:
     return project(resolve(event, TIME), View(version, log_format, managed))
 
 
-def record(event, *args, **kwargs):
+def record(event: Event, *args: Any, **kwargs: Any) -> Any:
     return seen(event, *args, **kwargs)["record"]
 
 
@@ -73,7 +74,9 @@ KINDS = [
 @pytest.mark.parametrize("log_format", ["Text", "JSON"])
 @pytest.mark.parametrize("full", [False, True], ids=["bare", "full"])
 @pytest.mark.parametrize("event_type", TYPES)
-def test_every_event_in_every_version_is_as_published(event_type, full, version, log_format, kind):
+def test_every_event_in_every_version_is_as_published(
+    event_type: str, full: bool, version: str, log_format: str, kind: InitializationType
+) -> None:
     managed = kind == "lambda-managed-instances"
     options = dict(FULL.get(event_type, {})) if full else {}
     if event_type.startswith("platform.init"):
@@ -111,14 +114,14 @@ def test_every_event_in_every_version_is_as_published(event_type, full, version,
         ("platform.report", "2022-12-13", {"tenantId"}),
     ],
 )
-def test_a_version_loses_just_what_later_ones_added(event_type, version, gone):
+def test_a_version_loses_just_what_later_ones_added(event_type: str, version: str, gone: set[str]) -> None:
     event = getattr(events, NAMES[event_type])(**FULL.get(event_type, {}))
     whole, part = record(event), record(event, version)
     assert whole.keys() - part.keys() == gone
     assert {name: whole[name] for name in part} == part
 
 
-def test_the_billed_restore_duration_came_with_the_second_version():
+def test_the_billed_restore_duration_came_with_the_second_version() -> None:
     event = events.platform_report(restore_duration_ms=2.5, billed_restore_duration_ms=3)
     assert "billedRestoreDurationMs" not in record(event, "2022-07-01")["metrics"]
     assert record(event, "2022-07-01")["metrics"]["restoreDurationMs"] == 2.5
@@ -126,7 +129,7 @@ def test_the_billed_restore_duration_came_with_the_second_version():
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_what_no_version_knows_passes_through(version):
+def test_what_no_version_knows_passes_through(version: str) -> None:
     future = Event("platform.future", {"tenantId": "x", "functionArn": "y"})
     assert record(future, version) == future.record
     odd = events.from_dict({"type": "platform.report", "record": {"metrics": "odd", "novel": [1]}, "source": "capture"})
@@ -159,17 +162,21 @@ def test_what_no_version_knows_passes_through(version):
         ({"a": 1}, "2025-01-29", "JSON", {"a": 1}),
     ],
 )
-def test_log_records(make, line, version, log_format, expected):
+def test_log_records(
+    make: Callable[[Record], Event], line: Record, version: str, log_format: str, expected: object
+) -> None:
     assert record(make(line), version, log_format) == expected
 
 
-def test_an_object_that_cannot_become_text_is_misuse():
+def test_an_object_that_cannot_become_text_is_misuse() -> None:
     with pytest.raises(MisuseError, match=r"^this record cannot be sent as JSON"):
         record(events.function({"a": float("inf")}), "2022-07-01")
 
 
-def test_managed_instances():
-    spans = [{"name": name, "durationMs": 1} for name in ("responseLatency", "responseDuration", "extensionOverhead")]
+def test_managed_instances() -> None:
+    spans: list[Span] = [
+        {"name": name, "durationMs": 1} for name in ("responseLatency", "responseDuration", "extensionOverhead")
+    ]
     assert seen(events.platform_runtime_done(), managed=True) is None
     report = record(events.platform_report(spans=spans, init_duration_ms=1), managed=True)
     assert report["metrics"] == {"durationMs": 101.5}
@@ -177,8 +184,8 @@ def test_managed_instances():
     assert "spans" not in record(events.platform_report(), managed=True)
 
 
-def test_spans_follow_one_another_and_end_with_the_event():
-    spans = [
+def test_spans_follow_one_another_and_end_with_the_event() -> None:
+    spans: list[Span] = [
         {"name": "a", "durationMs": 70},
         {"name": "b", "durationMs": 20, "start": TIME},
         {"name": "c", "durationMs": 10},
@@ -189,18 +196,18 @@ def test_spans_follow_one_another_and_end_with_the_event():
         TIME,
         "2025-01-29T11:59:59.990Z",
     ]
-    again = resolve(event, "2025-01-29T13:00:00.000Z")["record"]["spans"]
-    assert again[0]["start"] == "2025-01-29T12:59:59.900Z", "one event may be emitted again"
+    again: dict[str, Any] = resolve(event, "2025-01-29T13:00:00.000Z")
+    assert again["record"]["spans"][0]["start"] == "2025-01-29T12:59:59.900Z", "one event may be emitted again"
 
 
-def test_a_time_of_its_own_wins():
+def test_a_time_of_its_own_wins() -> None:
     event = events.platform_report(time="2024-01-01T00:00:01Z")
-    stamped = resolve(event, TIME)
+    stamped: dict[str, Any] = resolve(event, TIME)
     assert stamped["time"] == "2024-01-01T00:00:01Z"
     assert stamped["record"]["spans"][0]["start"] == "2024-01-01T00:00:00.998Z"
 
 
-def test_spans_of_a_hand_made_event_that_cannot_be_placed():
+def test_spans_of_a_hand_made_event_that_cannot_be_placed() -> None:
     broken = Event("platform.report", {"spans": [{"name": "x", "start": None}]})
     with pytest.raises(MisuseError, match=r"^cannot work out where these spans start: durationMs is None"):
         resolve(broken, TIME)
@@ -219,11 +226,11 @@ def test_spans_of_a_hand_made_event_that_cannot_be_placed():
         ("novel", "platform"),
     ],
 )
-def test_category(event_type, expected):
+def test_category(event_type: str, expected: str) -> None:
     assert category(event_type) == expected
 
 
-def test_timestamps():
+def test_timestamps() -> None:
     assert timestamp(datetime(2025, 1, 29, 12, 0, 0, 999, tzinfo=UTC)) == TIME
     assert timestamp(datetime(2025, 1, 29, 14, tzinfo=timezone(timedelta(hours=2)))) == TIME
     assert moment(TIME) == datetime(2025, 1, 29, 12, tzinfo=UTC)
@@ -231,7 +238,7 @@ def test_timestamps():
         timestamp(datetime(2025, 1, 29))
 
 
-def test_timestamps_in_a_freeze():
+def test_timestamps_in_a_freeze() -> None:
     with freeze_time("2025-01-29T12:00:00Z"):
         from datetime import datetime as frozen
 

@@ -54,7 +54,7 @@ def test_equal_settings_are_equal_and_hashable() -> None:
 
 def test_a_misspelt_option_fails_at_once() -> None:
     with pytest.raises(TypeError, match="fidelty"):
-        Settings(fidelty="observed")  # type: ignore[call-arg]
+        Settings(fidelty="observed")  # type: ignore[call-arg]  # this must fail
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_a_misspelt_option_fails_at_once() -> None:
         ("shutdown_timeout_s", True, "a number of seconds above 0"),
     ],
 )
-def test_a_bad_value_is_told_with_what_is_valid(field: str, value: object, wanted: str) -> None:
+def test_a_bad_value_is_told_with_what_is_valid(field: str, value: Any, wanted: str) -> None:
     with pytest.raises(MisuseError) as caught:
-        Settings(**{field: value})  # type: ignore[arg-type]
+        Settings(**{field: value})
     assert str(caught.value) == f"{field}={value!r} is not valid: it must be {wanted}"
 
 
@@ -130,9 +130,9 @@ def test_a_bad_value_is_told_with_what_is_valid(field: str, value: object, wante
         ("attempts", True, "a whole number, 1 or more, or None for no limit"),
     ],
 )
-def test_a_retry_that_makes_no_schedule_is_refused(field: str, value: object, wanted: str) -> None:
+def test_a_retry_that_makes_no_schedule_is_refused(field: str, value: Any, wanted: str) -> None:
     with pytest.raises(MisuseError) as caught:
-        Retry(**{field: value})  # type: ignore[arg-type]
+        Retry(**{field: value})
     assert str(caught.value) == f"Retry.{field}={value!r} is not valid: it must be {wanted}"
 
 
@@ -176,7 +176,7 @@ def test_start_is_the_first_moment_of_the_environment(start: Any) -> None:
 
 
 def test_names_of_internal_extensions_become_a_tuple() -> None:
-    assert Settings(internal_extensions=["a", "b"]).internal_extensions == ("a", "b")  # type: ignore[arg-type]
+    assert Settings(internal_extensions=["a", "b"]).internal_extensions == ("a", "b")  # type: ignore[arg-type]  # a list too
 
 
 @pytest.mark.parametrize("wrong", ["observed", {"strict": False}, Settings, 0])

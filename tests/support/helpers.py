@@ -6,9 +6,9 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 IDENTIFIER = "Lambda-Extension-Identifier"
 TELEMETRY = "/2022-07-01/telemetry"
@@ -18,7 +18,7 @@ EXTENSION = "/2020-01-01/extension"
 class Answer:
     """What the fake answered: `status`, `headers`, `raw`, and `body` decoded (None where it is no JSON)."""
 
-    def __init__(self, status: int, headers: Mapping[str, str], raw: bytes) -> None:
+    def __init__(self, status: int, headers: HTTPMessage, raw: bytes) -> None:
         self.status, self.headers, self.raw = status, headers, raw
         try:
             self.body: Any = json.loads(raw)
@@ -114,7 +114,7 @@ class Listener:
         self._thread.join()
         self._server.server_close()
 
-    def __enter__(self) -> "Listener":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

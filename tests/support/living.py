@@ -83,8 +83,11 @@ class Living:
         self.listener.close()
 
 
+Make = Callable[..., Living]
+
+
 @contextmanager
-def living() -> Iterator[Callable[..., Living]]:
+def living() -> Iterator[Make]:
     """Makes extensions, and takes them down after the environment that they live in."""
     made: list[Living] = []
 

@@ -65,9 +65,10 @@ def test_moving_takes_a_followed_clock_along() -> None:
 
 
 def test_it_is_behind_until_what_was_seen_has_passed_by() -> None:
-    world = World(Foreign(5_000))
+    foreign = Foreign(5_000)
+    world = World(foreign)
     clock = Clock(OWN, world.follow)
-    world.active.at_us += 300  # type: ignore[union-attr]
+    foreign.at_us += 300
     assert clock.peek() == (5_300, 300)
     assert (clock.wall_us, clock.elapsed_us) == (5_000, 0)
     assert clock.catch_up() == 300
@@ -79,9 +80,10 @@ def test_it_is_behind_until_what_was_seen_has_passed_by() -> None:
 
 
 def test_what_was_seen_is_not_lost_when_the_freeze_ends() -> None:
-    world = World(Foreign(5_000))
+    foreign = Foreign(5_000)
+    world = World(foreign)
     clock = Clock(OWN, world.follow)
-    world.active.at_us += 300  # type: ignore[union-attr]
+    foreign.at_us += 300
     clock.look()
     world.active = None
     assert clock.peek() == (OWN_US + 300, 300)
@@ -97,11 +99,12 @@ def test_another_freeze_is_another_mapping() -> None:
 
 
 def test_while_frozen_only_the_wall_moves() -> None:
-    world = World(Foreign(5_000))
+    foreign = Foreign(5_000)
+    world = World(foreign)
     clock = Clock(OWN, world.follow)
     clock.frozen = True
     clock.move(100)
-    world.active.at_us += 1_000  # type: ignore[union-attr]
+    foreign.at_us += 1_000
     assert clock.peek() == (6_100, 0)
     clock.pass_by(clock.catch_up())
     assert (clock.wall_us, clock.elapsed_us) == (6_100, 0)

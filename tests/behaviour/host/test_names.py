@@ -174,7 +174,7 @@ def test_a_guard_removed_meanwhile_does_not_come_back(monkeypatch: pytest.Monkey
     NAMES.install()
     with closing(socket.socket()) as one, pytest.raises(AssertionError, match="not allowed"):
         one.connect(("sandbox", 9))
-    Real.socket.connect = genuine  # type: ignore[method-assign]
+    Real.socket.connect = genuine  # type: ignore[method-assign]  # as pytest-socket does it
     NAMES.uninstall()
     assert Real.socket.connect is genuine
 

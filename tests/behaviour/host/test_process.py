@@ -29,8 +29,8 @@ class Child(ExtensionProcess):
 
     def __init__(self, argv: list[Any], **options: Any) -> None:
         self.changed = threading.Condition()
-        options = {"name": "child", "env": {"PATH": os.environ["PATH"]}, "resolution": PLAIN} | options
-        super().__init__(argv, on_lines=self._notify, **options)
+        usual: dict[str, Any] = {"name": "child", "env": {"PATH": os.environ["PATH"]}, "resolution": PLAIN}
+        super().__init__(argv, on_lines=self._notify, **usual | options)
 
     def _notify(self) -> None:
         with self.changed:

@@ -52,7 +52,7 @@ class FakeApi:
 def _server() -> Iterator[FakeApi]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            api.paths.append(self.path)
+            fake.paths.append(self.path)
             self.send_response_only(200)
             self.send_header("Content-Length", "2")
             self.end_headers()
@@ -61,10 +61,10 @@ def _server() -> Iterator[FakeApi]:
         do_PUT = do_GET
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    api = FakeApi(server.server_port)
+    fake = FakeApi(server.server_port)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield api
+    yield fake
     server.shutdown()
     thread.join()
     server.server_close()

@@ -9,6 +9,7 @@ import unittest
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
+from typing import Any
 
 import freezegun.api
 import pytest
@@ -93,7 +94,7 @@ async def _frozen_coroutine() -> int:
 
 def test_a_decorated_coroutine_is_frozen() -> None:
     with freeze_time(START, real_asyncio=True):  # so that the loop outside the coroutine's own freeze works too
-        assert asyncio.run(_frozen_coroutine()) == START_US
+        assert asyncio.run(_frozen_coroutine()) == START_US  # type: ignore[arg-type]  # typed as any Awaitable
 
 
 def test_the_innermost_of_nested_freezes_counts() -> None:
@@ -136,7 +137,7 @@ def test_a_direct_assignment_is_seen_at_the_next_look() -> None:
 
 
 @pytest.mark.parametrize("form", [{}, {"real_asyncio": True}, {"auto_tick_seconds": 15}])
-def test_reading_moves_nothing_and_moving_is_exact_and_silent(form: dict[str, float], moves: Moves) -> None:
+def test_reading_moves_nothing_and_moving_is_exact_and_silent(form: dict[str, Any], moves: Moves) -> None:
     with freeze_time(START, **form):
         clock = following.active()
         assert clock is not None
@@ -149,6 +150,7 @@ def test_reading_moves_nothing_and_moving_is_exact_and_silent(form: dict[str, fl
 
 def test_a_ticking_freeze_is_read_with_the_real_time_passed_and_moved_from_now(moves: Moves) -> None:
     with freeze_time(START, tick=True) as factory:
+        assert isinstance(factory, freezegun.api.TickingDateTimeFactory)
         factory.start -= timedelta(seconds=10)  # as if ten real seconds had passed
         clock = following.active()
         assert clock is not None
@@ -178,7 +180,7 @@ def test_a_ticking_freeze_is_read_with_the_real_time_passed_and_moved_from_now(m
 )
 @pytest.mark.parametrize("form", [{}, {"real_asyncio": True}, {"tz_offset": 3}, {"auto_tick_seconds": 1}])
 def test_a_move_tells_the_listener_once_before_and_once_after(
-    move: Callable[[object], object], expected: int, form: dict[str, float], moves: Moves
+    move: Callable[[object], object], expected: int, form: dict[str, Any], moves: Moves
 ) -> None:
     with freeze_time(START, **form) as freezer:
         move(freezer)
@@ -196,7 +198,7 @@ def test_a_move_of_a_ticking_freeze_tells_the_listener_once(move: Callable[[obje
 
 
 @pytest.mark.parametrize("form", [{}, {"tick": True}, {"auto_tick_seconds": 15}])
-def test_a_moves_result_is_passed_on(form: dict[str, float], moves: Moves) -> None:
+def test_a_moves_result_is_passed_on(form: dict[str, Any], moves: Moves) -> None:
     with freeze_time(START, **form) as freezer:
         assert freezer.tick(5) == datetime(2030, 1, 1, 0, 0, 5)
         assert freezer.move_to("2030-01-01T00:01:00Z") is None
@@ -206,7 +208,7 @@ def test_a_moves_result_is_passed_on(form: dict[str, float], moves: Moves) -> No
 def test_a_failing_move_raises_and_has_no_after(moves: Moves) -> None:
     with freeze_time(START) as freezer:
         with pytest.raises(TypeError):
-            freezer.tick("a second")
+            freezer.tick("a second")  # type: ignore[arg-type]  # this must fail
         freezer.tick()
     assert [what for what, _ in moves.seen] == ["before", "before", "after"]
 
@@ -221,7 +223,7 @@ def test_a_listener_can_refuse_a_move(moves: Moves) -> None:
 
 def test_a_second_thread_is_heard_in_that_thread(moves: Moves) -> None:
     heard: list[int] = []
-    moves.before_move = lambda: heard.append(threading.get_ident())  # type: ignore[method-assign]
+    moves.before_move = lambda: heard.append(threading.get_ident())  # type: ignore[method-assign]  # for this test
     with freeze_time(START) as freezer:
         thread = threading.Thread(target=freezer.tick)
         thread.start()
@@ -256,7 +258,7 @@ def test_what_a_listener_moves_or_reads_itself_is_not_told_again(moves: Moves) -
         clock.move_us(5)
         datetime.now(UTC)
 
-    moves.after_move = deliver  # type: ignore[method-assign]
+    moves.after_move = deliver  # type: ignore[method-assign]  # for this test
     with freeze_time(START, auto_tick_seconds=1) as freezer:
         freezer.tick()
     assert moves.seen == [("before", START_US)]
@@ -313,11 +315,12 @@ def test_several_listeners_are_told_in_order_and_once_each() -> None:
 def test_somebody_elses_wrapper_over_ours_is_left_in_place() -> None:
     moves = Moves(following.active)
     following.watch(moves)
-    factory = freezegun.api.FrozenDateTimeFactory
+    factory: Any = freezegun.api.FrozenDateTimeFactory  # Any: methods are assigned to
     ours = factory.tick
 
     def theirs(self: object, *args: object, **kwargs: object) -> datetime:
-        return ours(self, *args, **kwargs)
+        moved: datetime = ours(self, *args, **kwargs)
+        return moved
 
     factory.tick = theirs  # not by monkeypatch, which would put our wrapper back at the end
     following.unwatch(moves)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from types import ModuleType
+from typing import Any
 
 import httpx
 import pytest
@@ -35,7 +36,7 @@ def test_a_release_without_what_we_hook_is_said_in_a_sentence(
 
 
 def test_pytest_httpx_without_its_option_is_left_alone(monkeypatch: pytest.MonkeyPatch, unclaimed: FakeApi) -> None:
-    old = ModuleType("pytest_httpx._options")
+    old: Any = ModuleType("pytest_httpx._options")
     old._HTTPXMockOptions = type("_HTTPXMockOptions", (), {"__init__": lambda self, *, non_mocked_hosts=(): None})
     monkeypatch.setitem(sys.modules, old.__name__, old)
     assert "should_mock" in passthrough.install(unclaimed.is_ours)[0]

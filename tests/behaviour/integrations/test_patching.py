@@ -1,9 +1,11 @@
 """Attributes replaced and put back."""
 
+from typing import Any
+
 from pytest_lambda_telemetry.integrations.patching import Replacements
 
 
-def _classes() -> tuple[type, type]:
+def _classes() -> tuple[Any, Any]:
     class Base:
         inherited = "base"
 

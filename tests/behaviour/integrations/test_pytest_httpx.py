@@ -1,6 +1,7 @@
 """pytest-httpx: calls to our API pass, uncounted, whether its fixture came before ours or after."""
 
 import asyncio
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -17,10 +18,11 @@ async def _aget(url: str) -> httpx.Response:
         return await client.get(url)
 
 
+Call = Callable[[str], httpx.Response]
 CALLS = [pytest.param(httpx.get, id="sync"), pytest.param(lambda url: asyncio.run(_aget(url)), id="async")]
 
 
-def _check(call, mock: HTTPXMock, api: FakeApi) -> None:
+def _check(call: Call, mock: HTTPXMock, api: FakeApi) -> None:
     mock.add_response(url=BACKEND, status_code=202)
     assert call(f"{api.url}/ours").text == "OK"
     assert call(f"http://localhost:{api.port}/again").text == "OK"
@@ -30,12 +32,12 @@ def _check(call, mock: HTTPXMock, api: FakeApi) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_our_calls_pass_with_its_fixture_first(call, httpx_mock: HTTPXMock, api: FakeApi) -> None:
+def test_our_calls_pass_with_its_fixture_first(call: Call, httpx_mock: HTTPXMock, api: FakeApi) -> None:
     _check(call, httpx_mock, api)
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_our_calls_pass_with_its_fixture_second(call, api: FakeApi, httpx_mock: HTTPXMock) -> None:
+def test_our_calls_pass_with_its_fixture_second(call: Call, api: FakeApi, httpx_mock: HTTPXMock) -> None:
     _check(call, httpx_mock, api)
 
 

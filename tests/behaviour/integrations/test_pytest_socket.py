@@ -1,5 +1,7 @@
 """pytest-socket: our tests reach 127.0.0.1, and nothing else is loosened."""
 
+from collections.abc import Callable
+
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -47,9 +49,11 @@ def blocked(address):
 
 QUIET = "ignore:A test tried to use"  # pytest-socket 0.8 warns before it raises
 
+Run = Callable[..., None]
+
 
 @pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # every other plugin would be imported anew in each test
 
     def run(body: str, *options: str, plugin: str = "pytest_socket") -> None:
@@ -65,7 +69,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
     "fixture",
     ["lambda_telemetry", "async_lambda_telemetry", "lambda_telemetry_factory", "through_a_fixture_of_its_own"],
 )
-def test_disable_socket_leaves_our_tests_loopback_alone(run, fixture: str) -> None:
+def test_disable_socket_leaves_our_tests_loopback_alone(run: Run, fixture: str) -> None:
     run(
         f"""
 def test_ours({fixture}):
@@ -80,7 +84,7 @@ def test_another():
     )
 
 
-def test_allowed_hosts_of_the_command_line_stay_and_ours_is_added(run) -> None:
+def test_allowed_hosts_of_the_command_line_stay_and_ours_is_added(run: Run) -> None:
     run(
         """
 def test_ours(lambda_telemetry):
@@ -98,7 +102,7 @@ def test_another():
 
 @pytest.mark.parametrize("hosts", ['["127.0.0.2"]', '"127.0.0.4,127.0.0.2"', '["127.0.0.2", "127.0.0.1"]'])
 @pytest.mark.parametrize("options", [(), ("--disable-socket",), ("--allow-hosts=127.0.0.3",)])
-def test_allowed_hosts_of_a_marker_stay_and_ours_is_added(run, hosts: str, options: tuple[str, ...]) -> None:
+def test_allowed_hosts_of_a_marker_stay_and_ours_is_added(run: Run, hosts: str, options: tuple[str, ...]) -> None:
     run(
         f"""
 @pytest.mark.allow_hosts({hosts})
@@ -112,7 +116,7 @@ def test_ours(lambda_telemetry):
     )
 
 
-def test_an_empty_marker_allows_ours_only(run) -> None:
+def test_an_empty_marker_allows_ours_only(run: Run) -> None:
     run(
         """
 @pytest.mark.allow_hosts([])
@@ -124,7 +128,7 @@ def test_ours(lambda_telemetry):
 
 
 @pytest.mark.parametrize("options", [(), ("--allow-hosts=",), ("--disable-socket", "--force-enable-socket")])
-def test_where_nothing_is_restricted_nothing_becomes_restricted(run, options: tuple[str, ...]) -> None:
+def test_where_nothing_is_restricted_nothing_becomes_restricted(run: Run, options: tuple[str, ...]) -> None:
     run(
         """
 def test_ours(lambda_telemetry):
@@ -136,7 +140,7 @@ def test_ours(lambda_telemetry):
     )
 
 
-def test_a_test_that_enables_sockets_keeps_them_all(run) -> None:
+def test_a_test_that_enables_sockets_keeps_them_all(run: Run) -> None:
     run(
         """
 @pytest.mark.enable_socket
@@ -148,7 +152,7 @@ def test_ours(lambda_telemetry):
     )
 
 
-def test_a_test_that_disables_sockets_itself_keeps_them_disabled(run) -> None:
+def test_a_test_that_disables_sockets_itself_keeps_them_disabled(run: Run) -> None:
     run(
         """
 @pytest.mark.disable_socket
@@ -159,7 +163,7 @@ def test_ours(lambda_telemetry):
     )
 
 
-def test_without_pytest_socket_nothing_happens(run) -> None:
+def test_without_pytest_socket_nothing_happens(run: Run) -> None:
     run(
         """
 def test_ours(lambda_telemetry, request):

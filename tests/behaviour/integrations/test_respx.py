@@ -1,6 +1,7 @@
 """respx: calls to our API pass in every mode; the test's own router notices nothing."""
 
 import asyncio
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -23,12 +24,13 @@ async def _acall(url: str) -> httpx.Response:
         return await client.put(url, json={"a": 1})
 
 
+Call = Callable[[str], httpx.Response]
 CALLS = [pytest.param(_call, id="sync"), pytest.param(lambda url: asyncio.run(_acall(url)), id="async")]
 
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("using", ["httpx", "httpcore"])
-def test_our_calls_pass_and_the_backends_are_mocked(call, using: str, api: FakeApi) -> None:
+def test_our_calls_pass_and_the_backends_are_mocked(call: Call, using: str, api: FakeApi) -> None:
     with respx.mock(using=using) as router:
         backend = router.put(BACKEND).respond(202)
         assert call(f"{api.url}/2022-07-01/telemetry").text == "OK"
@@ -40,7 +42,7 @@ def test_our_calls_pass_and_the_backends_are_mocked(call, using: str, api: FakeA
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("using", ["httpx", "httpcore"])
-def test_a_catch_all_does_not_swallow_our_calls(call, using: str, api: FakeApi) -> None:
+def test_a_catch_all_does_not_swallow_our_calls(call: Call, using: str, api: FakeApi) -> None:
     with respx.mock(using=using) as router:
         everything = router.route().respond(418)
         assert call(f"{api.url}/ours").status_code == 200
@@ -49,7 +51,7 @@ def test_a_catch_all_does_not_swallow_our_calls(call, using: str, api: FakeApi) 
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_router_that_mocks_the_unknown_does_not_swallow_our_calls(call, api: FakeApi) -> None:
+def test_a_router_that_mocks_the_unknown_does_not_swallow_our_calls(call: Call, api: FakeApi) -> None:
     with respx.mock(assert_all_mocked=False) as router:
         assert call(f"{api.url}/ours").text == "OK"
         assert call(BACKEND).text == ""

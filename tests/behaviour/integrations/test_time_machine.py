@@ -172,7 +172,7 @@ def test_a_move_tells_the_listener_once_before_and_once_after(
 def test_a_failing_move_raises_and_has_no_after(moves: Moves) -> None:
     with time_machine.travel(START, tick=False) as traveller:
         with pytest.raises(TypeError):
-            traveller.shift("a second")  # type: ignore[arg-type]
+            traveller.shift("a second")  # type: ignore[arg-type]  # this must fail
     assert moves.seen == [("before", START_US)]
 
 
@@ -186,7 +186,7 @@ def test_a_listener_can_refuse_a_move(moves: Moves) -> None:
 
 def test_a_second_thread_is_heard_in_that_thread(moves: Moves) -> None:
     heard: list[int] = []
-    moves.before_move = lambda: heard.append(threading.get_ident())  # type: ignore[method-assign]
+    moves.before_move = lambda: heard.append(threading.get_ident())  # type: ignore[method-assign]  # for this test
     with time_machine.travel(START, tick=False) as traveller:
         thread = threading.Thread(target=traveller.shift, args=(1,))
         thread.start()
