@@ -11,10 +11,12 @@ from urllib.request import Request, urlopen
 class Listener(BaseHTTPRequestHandler):
     """Keeps the requestIds of invocations that have ended."""
 
+    server: "Server"
+
     def do_POST(self) -> None:
         for event in json.loads(self.rfile.read(int(self.headers["Content-Length"]))):
             if event["type"] == "platform.end":
-                self.server.ended.append(event["record"]["requestId"])  # type: ignore[attr-defined]
+                self.server.ended.append(event["record"]["requestId"])
         self.send_response(200)
         self.end_headers()
 

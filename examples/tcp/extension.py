@@ -11,9 +11,11 @@ from urllib.request import Request, urlopen
 class Listener(StreamRequestHandler):
     """Reads one event a line until Lambda closes the connection."""
 
+    server: "Server"
+
     def handle(self) -> None:
         for line in self.rfile:
-            self.server.events.append(json.loads(line))  # type: ignore[attr-defined]
+            self.server.events.append(json.loads(line))
 
 
 class Server(ThreadingTCPServer):

@@ -106,14 +106,15 @@ def main() -> None:
 
 
 def measure_all(port: int) -> None:
-    for name, measure, show in (
+    figures: tuple[tuple[str, Callable[[int], float], Callable[[float], str]], ...] = (
         ("lines a second, one emit(*batch)", lines_in_one_emit, lambda figure: f"{figure:,.0f}"),
         ("the same before the end of init", lines_in_init, lambda figure: f"{figure:,.0f}"),
         ("lines a second, one emit a line", one_emit_a_line, lambda figure: f"{figure:,.0f}"),
         ("virtual seconds per real second", virtual_seconds, lambda figure: f"{figure:,.0f}"),
         ("the same under freezegun", virtual_seconds_frozen, lambda figure: f"{figure:,.0f}"),
         ("advance with nothing due, µs", idle_advances, lambda figure: f"{1_000_000 / figure:.1f}"),
-    ):
+    )
+    for name, measure, show in figures:
         print(f"{name:>36}: {show(statistics.median(measure(port) for _ in range(3)))}")
 
 

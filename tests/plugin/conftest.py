@@ -8,8 +8,9 @@ import pytest
 # a session inside this process must find our modules loaded: it forgets those that it loads itself
 import pytest_lambda_telemetry.aio  # noqa: F401
 from pytest_lambda_telemetry.integrations import foreign_clock  # noqa: F401
+from tests.support import helpers
 
-HELPERS = Path(__file__).parent.parent / "helpers.py"
+HELPERS = Path(helpers.__file__)
 TOOLS = """
 from extension_helpers import call, register, subscribe, subscribe_body, Listener, EXTENSION, TELEMETRY, IDENTIFIER
 

@@ -1,0 +1,1 @@
+"""Names, variables and child processes by themselves."""

@@ -1,0 +1,1 @@
+"""Each library that is followed or let pass, without an environment."""

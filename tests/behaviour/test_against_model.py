@@ -1,0 +1,167 @@
+"""Random emits, advances, flushes, failures, freezes and thaws: the engine does what the reference model says."""
+
+import json
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_lambda_telemetry import Delivery, LambdaTelemetry, Retry, Settings, Subscription, events
+from tests.support.helpers import Listener, free_port
+from tests.support.reference_model import Batch, Model, Subscriber
+
+START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+BIG = "é" * 45_000  # 90,000 bytes: three of them fill the smallest maxBytes
+
+KINDS = {
+    "function": lambda number: events.function(f"line {number}"),
+    "extension": lambda number: events.extension(f"líne {number}"),
+    "big": lambda number: events.function(f"{BIG}{number}"),
+    "platform": lambda number: events.from_dict({"type": "platform.report", "record": {"requestId": str(number)}}),
+}
+SCHEDULES = {  # the settings, and the waits after each failure as milliseconds
+    "default": (Retry(), [min(100 * 2**n, 10_000) for n in range(200)]),
+    "three attempts": (Retry(initial_ms=40, factor=3, max_ms=100, attempts=3), [40, 100]),
+    "none": (None, []),
+}
+
+emits = st.tuples(st.just("emit"), st.sampled_from(["function", "extension", "platform"]), st.integers(1, 3))
+many = st.tuples(st.just("emit"), st.sampled_from(["function", "extension"]), st.sampled_from([400, 999, 1000, 2100]))
+big = st.tuples(st.just("emit"), st.just("big"), st.integers(1, 8))
+advances = st.tuples(st.just("advance"), st.sampled_from([0, 1, 24, 25, 40, 99, 100, 101, 400, 1000, 12_000]))
+flushes = st.tuples(st.just("flush"), st.sampled_from([None, 0, 1]))
+others = st.tuples(st.sampled_from(["freeze", "thaw", "thaw", "subscribe"]))
+steps = st.lists(st.one_of(emits, emits, advances, advances, advances, flushes, others, many, big), max_size=14)
+
+accepts = st.one_of(st.lists(st.booleans(), max_size=8), st.none())  # None: nobody listens
+subscribers = st.tuples(
+    st.lists(st.sampled_from(["platform", "function", "extension"]), min_size=1, unique=True),
+    st.sampled_from([25, 100, 1000]),
+    st.sampled_from([1000, 1300]),
+    accepts,
+)
+
+
+class Scenario:
+    """The same steps, taken by an environment and by the model."""
+
+    def __init__(self, stack: ExitStack, schedule: str) -> None:
+        retry, delays_ms = SCHEDULES[schedule]
+        self.stack = stack
+        self.real = stack.enter_context(LambdaTelemetry(Settings(start=START, clock="virtual", retry=retry)))
+        self.model = Model(START, delays_ms)
+        self.listeners: list[Listener | None] = []
+        self.numbers = count()
+
+    def subscribe(self, types: list[str], timeout_ms: int, max_items: int, accepts: list[bool] | None) -> None:
+        number = len(self.listeners)
+        if accepts is None:
+            accepts = [False] * 1000
+            self.listeners.append(None)
+            uri = f"http://sandbox.localdomain:{free_port()}"
+        else:
+            statuses = [200 if ok else 503 for ok in accepts]
+            listener = self.stack.enter_context(Listener(lambda n: dict(enumerate(statuses, 1)).get(n, 200)))
+            self.listeners.append(listener)
+            uri = listener.uri
+        self.real.subscribe(
+            uri, types, name=f"ext-{number}", buffering={"timeoutMs": timeout_ms, "maxItems": max_items}
+        )
+        self.model.subscribe(Subscriber(number, tuple(types), max_items, 262_144, timeout_ms, list(accepts)))
+
+    def take(self, step: tuple[Any, ...]) -> None:
+        before = len(self.model.log)
+        returned = self._take(*step) or ()
+        tried = list(dict.fromkeys(one.batch for one in self.model.log[before:]))
+        assert [told(one) for one in returned] == [batch.events for batch in tried]
+        assert self.real.now == self.model.wall
+        assert self.real.elapsed.total_seconds() * 1000 == self.model.elapsed_ms
+
+    def _take(self, what: str, *options: Any) -> tuple[Delivery, ...] | None:
+        match (what, *options):
+            case "emit", kind, how_many:
+                made = [KINDS[kind](next(self.numbers)) for _ in range(how_many)]
+                self.model.emit([(event.type, event.record) for event in made])
+                return self.real.emit(*made)
+            case "advance", ms:
+                self.model.advance(ms)
+                return self.real.advance(ms=ms)
+            case "flush", number:
+                if number is None or number >= len(self.listeners):
+                    self.model.flush(self.model.subscribers)
+                    return self.real.flush()
+                self.model.flush([self.model.subscribers[number]])
+                return self.real.flush(f"ext-{number}")
+            case _:
+                getattr(self.real, what)()
+                getattr(self.model, what)()
+                return None
+
+    def compare(self) -> None:
+        for number, subscription in enumerate(self.real.subscriptions):
+            expected = [one for one in self.model.log if one.to == number]
+            deliveries = [one for one in self.real.deliveries if one.subscription is subscription]
+            attempts = [(told(one), attempt) for one in deliveries for attempt in one.attempts]
+            assert [(sent, attempt.at) for sent, attempt in attempts] == [
+                (one.batch.events, one.at) for one in expected
+            ]
+            assert [attempt.status for _, attempt in attempts] == [self._status(one.ok, number) for one in expected]
+            assert [one.ok for one in deliveries] == [outcomes(expected, batch) for batch in batches(expected)]
+            listener = self.listeners[number]
+            if listener is not None:
+                assert listener.bodies == [one.body for one in deliveries for _ in one.attempts]
+        # across subscribers: by moment, then in the order of the subscriptions, as the model tried them
+        firsts = list(dict.fromkeys(one.batch for one in self.model.log))
+        assert [told(one) for one in self.real.deliveries] == [batch.events for batch in firsts]
+
+    def _status(self, ok: bool, number: int) -> int | None:
+        return 200 if ok else 503 if self.listeners[number] else None
+
+
+def told(delivery: Delivery) -> list[dict[str, Any]]:
+    """The events of a delivery; why records were lost is no matter of the model's."""
+    sent: list[dict[str, Any]] = json.loads(delivery.body)
+    for event in sent:
+        if event["type"] == "platform.logsDropped":
+            assert event["record"]["reason"]
+            event["record"]["reason"] = ""
+    return sent
+
+
+def batches(tried: list[Any]) -> list[Batch]:
+    return list(dict.fromkeys(one.batch for one in tried))
+
+
+def outcomes(tried: list[Any], batch: Batch) -> bool:
+    return any(one.ok for one in tried if one.batch is batch)
+
+
+@settings(derandomize=True, deadline=None, max_examples=60, database=None)
+@given(first=subscribers, second=subscribers, steps=steps, schedule=st.sampled_from(list(SCHEDULES)))
+def test_every_delivery_has_the_content_order_and_moment_of_the_model(
+    first: Any, second: Any, steps: list[Any], schedule: str
+) -> None:
+    with ExitStack() as stack:
+        scenario = Scenario(stack, schedule)
+        scenario.subscribe(*first)
+        for step in steps:
+            if step[0] != "subscribe":
+                scenario.take(step)
+            elif len(scenario.listeners) == 1:
+                scenario.subscribe(*second)
+        for step in (("thaw",), ("advance", 30_000), ("flush", None)):
+            scenario.take(step)
+        scenario.compare()
+
+
+def test_subscriptions_of_one_extension_count_as_two_subscribers() -> None:
+    with LambdaTelemetry(Settings(start=START)) as real, Listener() as listener:
+        one = real.subscribe(listener.uri, ["function"], buffering={"timeoutMs": 50})
+        two = real.subscribe(f"{listener.uri}/other", ["function"], buffering={"timeoutMs": 25})
+        assert isinstance(one, Subscription)
+        real.emit(events.function("a line"))
+        assert [delivery.subscription for delivery in real.advance(ms=50)] == [two, one]
+        assert listener.paths == ["/other", "/"]

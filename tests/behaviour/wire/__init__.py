@@ -1,0 +1,1 @@
+"""The server, the sender and the faults by themselves."""

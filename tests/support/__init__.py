@@ -1,0 +1,1 @@
+"""What the tests share; there are no tests in here."""
