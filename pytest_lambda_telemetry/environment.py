@@ -119,12 +119,14 @@ class LambdaTelemetry(Recorded):
         than the one that owns time the events are only buffered.
         """
         checked = arguments.events(events)
-        self._require_open()
-        if not self._sandbox.turns.mine or self._sandbox.turns.held_elsewhere:
-            self._sandbox.engine.emit(checked, deliver=False, source="test")
+        sandbox = self._require_open()
+        if not sandbox.turns.mine or sandbox.turns.held_elsewhere:
+            sandbox.engine.emit(checked, deliver=False, source="test")
             return ()
-        with self._driving("emit()") as attempted:
-            self._sandbox.engine.emit(checked, deliver=True, source="test")
+        self._refuse_loop("emit()")
+        with sandbox.turns.hold("emit()") as attempted:
+            sandbox.engine.catch_up()
+            sandbox.engine.emit(checked, deliver=True, source="test")
         return _snapshots(attempted)
 
     def push(self, batch: Iterable[Event], to: Target | None = None) -> Delivery:
@@ -295,13 +297,19 @@ class LambdaTelemetry(Recorded):
 
     # -- guards --------------------------------------------------------------------------------------------------------
 
-    def _require_open(self) -> None:
-        if self._sandbox.closed:
+    def _require_open(self) -> Sandbox:
+        sandbox = self._sandbox
+        if sandbox.closed:
             raise MisuseError("this environment is closed: its test is over; what it recorded can still be read")
-        self._sandbox.cover_mocks()
+        sandbox.cover_mocks()
+        return sandbox
 
-    def _forbid_blocking(self, what: str) -> None:
-        self._require_open()
+    def _forbid_blocking(self, what: str) -> Sandbox:
+        sandbox = self._require_open()
+        self._refuse_loop(what)
+        return sandbox
+
+    def _refuse_loop(self, what: str) -> None:
         if in_event_loop():
             how = "async with" if what in ("invocation()", "expect_rejection()") else "await"
             raise MisuseError(
@@ -311,9 +319,9 @@ class LambdaTelemetry(Recorded):
 
     @contextmanager
     def _driving(self, what: str) -> Iterator[dict[Progress, None]]:
-        self._forbid_blocking(what)
-        with self._sandbox.turns.hold(what) as attempted:
-            self._sandbox.engine.catch_up()
+        sandbox = self._forbid_blocking(what)
+        with sandbox.turns.hold(what) as attempted:
+            sandbox.engine.catch_up()
             yield attempted
 
     @contextmanager

@@ -47,14 +47,20 @@ class Journal:
         self._times = times
         self._fold = fold
         self._count = 0
-        self._facts: deque[tuple[int, int, int, Fact]] = deque(maxlen=limit)
+        # side by side, not as tuples: what holds nothing but numbers costs the garbage collector nothing
+        self._facts: deque[Fact] = deque(maxlen=limit)
+        self._walls_us: deque[int] = deque(maxlen=limit)
+        self._elapsed_us: deque[int] = deque(maxlen=limit)
         self._held: deque[Held] = deque()
         self._held_bytes = 0
 
     def add(self, fact: Fact) -> None:
         """Append one fact, stamped with the environment's time."""
         self._count += 1
-        self._facts.append((self._count, *self._times(), fact))
+        wall_us, elapsed_us = self._times()
+        self._facts.append(fact)
+        self._walls_us.append(wall_us)
+        self._elapsed_us.append(elapsed_us)
         if type(fact) is Emitted:
             self.hold(fact.held, fact.held.size)
         else:
@@ -70,7 +76,8 @@ class Journal:
     @property
     def facts(self) -> tuple[Recorded, ...]:
         """What is kept, oldest first."""
-        return tuple(Recorded(*stored) for stored in self._facts)
+        rows = zip(self._walls_us, self._elapsed_us, self._facts, strict=True)
+        return tuple(Recorded(number, *row) for number, row in enumerate(rows, start=self.forgotten + 1))
 
     @property
     def count(self) -> int:

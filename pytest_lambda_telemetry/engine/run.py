@@ -5,7 +5,6 @@ buffers. The lock guards buffers and records and is never held while a delivery 
 """
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
@@ -55,6 +54,7 @@ class Engine:
     ) -> None:
         self.clock = clock
         self.subscribers: list[Subscriber] = []
+        self._views: list[View] = []  # of the subscribers, each once: what it shows is serialized once for all of them
         self.init_telemetry = InitTelemetry()
         self.turns = turns
         self._moments = moments
@@ -141,8 +141,7 @@ class Engine:
 
     def _spread(self, events: Sequence[Event], *, deliver: bool, source: str, generation: int = UNPROMPTED) -> None:
         with self._lock:
-            numbers = self._numbers(len(events))
-            plan = [(one, one.select(shown)) for one, shown in self._shown(events, numbers, source)]
+            plan = self._shown(events, self._numbers(len(events)), source)
         self._filling = self._filling or deliver
         try:
             for subscriber, encoded in plan:
@@ -155,12 +154,18 @@ class Engine:
 
     def _shown(self, events: Sequence[Event], numbers: range, source: str) -> list[tuple[Subscriber, Encoded]]:
         """Record events, and keep them for later subscriptions; each subscriber with its view of them."""
-        stamp = self._stamp()
-        views = {one.view for one in self.subscribers}
-        encoded = {view: encode_events(events, stamp, view, numbers, cut=self._cuts_records) for view in views}
+        stamp, cut = self._stamp(), self._cuts_records
+        encoded: dict[View, Encoded] = {}
+        if len(self._views) == 1:  # as a rule
+            view = self._views[0]
+            encoded[view] = shown = encode_events(events, stamp, view, numbers, cut=cut)
+            plan = [(one, one.select(shown)) for one in self.subscribers]
+        else:
+            encoded = {view: encode_events(events, stamp, view, numbers, cut=cut) for view in self._views}
+            plan = [(one, one.select(encoded[one.view])) for one in self.subscribers]
         size = None
         if self.init_telemetry.open:
-            shared = None if self._cuts_records else encoded.get(WHOLE)
+            shared = None if cut else encoded.get(WHOLE)
             sizes = [len(part) for part in (shared or encode_events(events, stamp, WHOLE, numbers)).parts]
             size = sum(sizes)
             lost = self.init_telemetry.keep(events, numbers, sizes, stamp)
@@ -169,8 +174,8 @@ class Engine:
         elif encoded:
             size = sum(map(len, next(iter(encoded.values())).parts))
         held = HeldEvents(events, weight(events) if size is None else size)
-        self._journal.add(Emitted(source, numbers, held, count_types(events)))
-        return [(one, encoded[one.view]) for one in self.subscribers]
+        self._journal.add(Emitted(source, numbers, held))
+        return plan
 
     def _numbers(self, count: int) -> range:
         first = self._next_number
@@ -202,6 +207,8 @@ class Engine:
         """A new subscriber, which gets the telemetry of the init phase so far. The caller holds the lock."""
         subscriber = Subscriber(subscription, view)
         self.subscribers.append(subscriber)
+        if view not in self._views:
+            self._views.append(view)
         kept = self.init_telemetry
         shown = subscriber.select(encode_events(kept.events, "", view, kept.numbers, cut=self._cuts_records))
         index = 0
@@ -357,13 +364,6 @@ class Engine:
                     continue
             with suppress(Interrupted), self.turns.hold_in_background():
                 self.catch_up()
-
-
-def count_types(events: Sequence[Event]) -> dict[str, int]:
-    """How many of each type, in order of appearance."""
-    if len(events) == 1:  # as a rule
-        return {events[0].type: 1}
-    return Counter(event.type for event in events)
 
 
 def weight(events: Sequence[Event]) -> int:

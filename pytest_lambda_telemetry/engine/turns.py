@@ -34,29 +34,27 @@ class Turns:
 
     def __init__(self, lock: threading.Condition, abandon: Callable[[], None]) -> None:
         self.at_end: list[Callable[[], None]] = []
+        self.held = False
+        """A call that moves time is running."""
         self._lock = lock
         self._abandon = abandon
         self._owner = threading.get_ident()
         self._lent_to: WorkerCall | None = None
         self._guard = threading.RLock()
         self._holds: list[Hold] = []
+        self._cutting = False  # some call was ever cut short
 
     @property
     def mine(self) -> bool:
         """A call made here may move time."""
-        if self._lent_to is not None:
-            return _MADE_HERE.get() is self._lent_to
+        if (call := self._lent_to) is not None:
+            return _MADE_HERE.get() is call
         return threading.get_ident() == self._owner
 
     @property
     def lent(self) -> bool:
         """A call on a worker thread has the turn."""
         return self._lent_to is not None
-
-    @property
-    def held(self) -> bool:
-        """A call that moves time is running."""
-        return bool(self._holds)
 
     @property
     def held_here(self) -> bool:
@@ -95,7 +93,7 @@ class Turns:
         with self._lock:
             for hold in self._holds:
                 if hold.thread != threading.get_ident():
-                    hold.interrupted = True
+                    hold.interrupted = self._cutting = True
                     self._abandon()
             self._lock.notify_all()
         return Hold(self, for_good=True)
@@ -111,11 +109,13 @@ class Turns:
         if hold.for_good:
             self._owner, self._lent_to = hold.thread, None
         self._holds.append(hold)
+        self.held = True
 
     def _end(self) -> None:
         try:
             self._holds.pop()
             if not self._holds:
+                self.held = False
                 for end_call in self.at_end:
                     end_call()
         finally:
@@ -149,6 +149,8 @@ class Turns:
     @property
     def interrupted(self) -> bool:
         """The call that is made here is to end at its next step."""
+        if not self._cutting:  # as a rule
+            return False
         call = _MADE_HERE.get()
         if call is not None and call.interrupted:
             return True
@@ -157,13 +159,17 @@ class Turns:
 
     def check(self) -> None:
         """Raise Interrupted when the call that is made here is to end."""
-        if self.interrupted:
+        if self._cutting and self.interrupted:
             raise Interrupted
+
+    def expect_cuts(self) -> None:
+        """A call is cut short from its beginning."""
+        self._cutting = True
 
     def interrupt(self, call: "WorkerCall") -> None:
         """Let a call end at its next step; a delivery of its that is under way is given up."""
         with self._lock:
-            call.interrupted = True
+            call.interrupted = self._cutting = True
             if self._holder() == call.thread:
                 self._abandon()
             self._lock.notify_all()
@@ -200,6 +206,8 @@ class WorkerCall:
         self.interrupted = interrupted
         self.thread: int | None = None
         self._turns = turns
+        if interrupted:
+            turns.expect_cuts()
         self._moves_time = moves_time
         self._guard = threading.Lock()
         self._ended = threading.Event()

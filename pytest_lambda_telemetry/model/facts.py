@@ -4,6 +4,7 @@ A fact says what is so and never how it reads: `views` tell facts to a person, `
 a test reads. `who` is the name of an extension, or of whoever a call named as its sender.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -155,18 +156,29 @@ class NeverAsked:
 
 
 class HeldEvents:
-    """Emitted events, which the journal lets go where they are too many."""
+    """Emitted events, which the journal lets go where they are too many; how many of each type stays known."""
 
-    __slots__ = ("events", "released", "size")
+    __slots__ = ("_types", "events", "size")
 
     def __init__(self, events: Sequence[Event], size: int) -> None:
         self.events = events
         self.size = size
-        self.released = False
+        self._types: Mapping[str, int] | None = None
+
+    @property
+    def types(self) -> Mapping[str, int]:
+        """How many of each type, in order of appearance."""
+        return self._types if self._types is not None else Counter(event.type for event in self.events)
+
+    @property
+    def released(self) -> bool:
+        """The events are forgotten."""
+        return self._types is not None
 
     def release(self) -> int:
         """Forget the events; how many bytes they were."""
-        self.events, self.released = (), True
+        if not self.released:
+            self._types, self.events = self.types, ()
         return self.size
 
 
@@ -177,8 +189,6 @@ class Emitted:
     source: str
     numbers: range
     held: HeldEvents
-    types: Mapping[str, int]
-    """How many of each type, in order of appearance."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,9 +189,10 @@ class Children:
 
     def end_call(self) -> None:
         """The next call may take as much again."""
-        self._taken.clear()
-        self._taken_in_call.clear()
-        self._restless.clear()
+        if self._all:  # as a rule there is none
+            self._taken.clear()
+            self._taken_in_call.clear()
+            self._restless.clear()
 
     # -- freeze and end ------------------------------------------------------------------------------------------------
 

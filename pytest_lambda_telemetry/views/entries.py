@@ -93,7 +93,7 @@ def _told(fact: facts.Told) -> Line:
 
 
 def _emitted(fact: facts.Emitted) -> Line:
-    return "event", fact.source, in_words(fact.types), preview(fact.held.events)
+    return "event", fact.source, in_words(fact.held.types), preview(fact.held.events)
 
 
 def _attempted(fact: facts.Attempted) -> Line:
