@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..model.records import Subscription
-from ..wire.faults import Fault, send_with_fault
 from ..wire.sender import Outcome, Sender
+from .delivery_faults import Fault, send_with_fault
 
 
 @dataclass(slots=True)

@@ -15,10 +15,10 @@ from ..model.records import Buffering, Extension, Subscription
 from ..protocol.contract import Refusal
 from ..wire.api import Injection
 from ..wire.extensions import LiveExtension
-from ..wire.faults import parse_fault
 from ..wire.routes import NAMES
 from . import arguments
 from .core import Sandbox
+from .delivery_faults import parse_fault
 from .strictness import ExpectedRejection
 
 _ERROR_TYPES = {500: "InternalServerError", 400: "ValidationError"}

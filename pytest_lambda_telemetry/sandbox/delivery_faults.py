@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from ..model.errors import MisuseError
 from ..model.records import Destination
-from .sender import Outcome, Sender
+from ..wire.sender import Outcome, Sender
 
 _RECORD = re.compile(r'"record":\s*')
 _CUT_OFF = 2

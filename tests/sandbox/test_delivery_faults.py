@@ -11,7 +11,7 @@ import pytest
 
 from pytest_lambda_telemetry.model.errors import MisuseError
 from pytest_lambda_telemetry.model.records import Destination
-from pytest_lambda_telemetry.wire.faults import Fault, parse_fault, send_with_fault
+from pytest_lambda_telemetry.sandbox.delivery_faults import Fault, parse_fault, send_with_fault
 from pytest_lambda_telemetry.wire.sender import Outcome, Sender
 
 EVENTS: list[dict[str, object]] = [
