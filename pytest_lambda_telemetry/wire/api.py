@@ -50,6 +50,11 @@ class Ports(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ByHand(HttpRequest):
+    """A request that no extension sent: the test acts as one, without a socket."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
     """A call that was refused, for the record and for strictness. `injected`: the test itself asked for it."""
 
@@ -205,7 +210,7 @@ class RuntimeApi:
     def _refuse(
         self, route: str, request: HttpRequest, refusal: Refusal, who: str | None, *, injected: bool = False
     ) -> Answer:
-        if request.by_hand:
+        if isinstance(request, ByHand):
             return _refused(refusal)
         body = loads_or_none(request.body)
         self._sandbox.refused(
@@ -246,7 +251,7 @@ class RuntimeApi:
             events=events,
             headers=request.headers,
             at=sandbox.now,
-            by_hand=request.by_hand,
+            by_hand=isinstance(request, ByHand),
             internal=internal,
         )
         self.extensions.add(extension)
@@ -334,7 +339,7 @@ class RuntimeApi:
             sandbox.profile,
             api=api,
             content_type=request.headers.get("Content-Type"),
-            loopback_allowed=request.by_hand,
+            loopback_allowed=isinstance(request, ByHand),
         )
 
     # -- by hand -------------------------------------------------------------------------------------------------------
@@ -357,14 +362,13 @@ class RuntimeApi:
         return self._by_hand("PUT", TELEMETRY.path, headers, body).refusal
 
     def _by_hand(self, method: str, target: str, headers: Headers, body: object) -> Answer:
-        request = HttpRequest(
+        request = ByHand(
             method=method,
             target=target,
             headers=headers,
             body=json.dumps(body).encode(),
             alive=lambda: True,
             expired=lambda: False,
-            by_hand=True,
         )
         with self._sandbox.lock:
             handler = self._register if method == "POST" else self._subscribe

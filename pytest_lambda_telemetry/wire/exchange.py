@@ -64,8 +64,6 @@ class HttpRequest:
     body: bytes
     alive: Callable[[], bool]
     expired: Callable[[], bool]
-    by_hand: bool = False
-    """No extension sent it: the test acts as one, without a socket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
