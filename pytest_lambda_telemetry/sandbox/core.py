@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from .. import events
+from ..api.dialect import runtime_server
 from ..engine.clock import Clock, SystemClock, from_us
 from ..engine.journal import DEFAULT_LIMIT, Entry, Journal
 from ..engine.run import Engine
@@ -28,7 +29,6 @@ from ..settings import Settings
 from ..wire.api import Refused, RuntimeApi
 from ..wire.extensions import LiveExtension
 from ..wire.sender import Outcome, Sender
-from ..wire.server import Server
 from .children import Children
 from .fault_plan import FaultPlan
 from .machine import MACHINE
@@ -89,7 +89,7 @@ class Sandbox:
                 delay_ms=retry.delay_ms if retry else lambda _attempts: None,
                 cut=self.profile.observed,
             )
-            self._server = MACHINE.server() if self.shared else Server()
+            self._server = MACHINE.server() if self.shared else runtime_server()
             if not self.shared:
                 undo.callback(self._server.close)
             self._server.attach(self.api.handle, self.api.malformed)
