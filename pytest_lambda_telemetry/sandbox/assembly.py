@@ -8,6 +8,7 @@ import contextlib
 import threading
 
 from ..api.desk import Desk
+from ..api.dialect import runtime_server
 from ..api.extensions_api import ExtensionsApi
 from ..api.parties import Extensions
 from ..api.subscribe_api import SubscribeApi
@@ -79,7 +80,7 @@ def _connect(
         sender = Sender(settings.delivery_timeout_s)
         undo.callback(sender.close)
     if server is None:
-        server = SHARED_SERVER.get() if shared else Server()
+        server = SHARED_SERVER.get() if shared else runtime_server()
         if not shared:
             undo.callback(server.close)
     variables = lambda_variables(

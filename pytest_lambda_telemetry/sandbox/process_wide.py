@@ -10,6 +10,7 @@ import threading
 from collections import Counter, OrderedDict
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from ..api.dialect import runtime_server
 from ..wire.server import Server
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "pytest-lambda-telemetry")
@@ -28,7 +29,7 @@ class SharedServer:
         """The server, which is nobody's to close but `close`'s."""
         with self._lock:
             if self._server is None:
-                self._server = Server(self.port)
+                self._server = runtime_server(self.port)
             return self._server
 
     def close(self) -> None:

@@ -1,10 +1,9 @@
 """HTTP/1.1 on one accepted connection: bytes to requests, responses to bytes.
 
-The head of a request is read by the standard library; framing is stricter than there, because what Lambda's endpoint
-would refuse must not get through here.
+The head of a request is read by the standard library; framing is stricter than there, because what a real server would
+refuse must not get through here.
 """
 
-import json
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -15,13 +14,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 
 from ..model.headers import Headers
-from ..protocol.contract import MAX_BODY_BYTES, too_large
 from ..real import Real
 from .sockets import DeadlineSocket
-
-DRAIN_LIMIT = 16 << 20
-DRAIN_S = 2.0
-"""How much of what is not wanted is read, and for how long, so that the client gets to see its answer."""
 
 _LINE_LIMIT = 65536
 _TRAILER_LIMIT = 100
@@ -37,17 +31,34 @@ _BAD_FIELDS = (
     defects.MissingHeaderBodySeparatorDefect,
 )
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
-_ERROR_TYPES = {
-    400: "BadRequest",
-    405: "MethodNotAllowed",
-    408: "RequestTimeout",
-    413: "RequestEntityTooLarge",
-    414: "RequestTargetTooLong",
-    431: "RequestHeaderFieldsTooLarge",
-    500: "InternalServerError",
-    503: "ServiceUnavailable",
-    505: "HTTPVersionNotSupported",
-}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a server takes. Times are in real seconds.
+
+    `body_bytes` is the largest body of a request, `request_s` how long a request may take from its first byte to its
+    last, `connections` how many are served at once. Of what is not wanted, `drain_bytes` are read, for `drain_s` at
+    most, so that the client gets to see its answer.
+    """
+
+    body_bytes: int = 64 << 20
+    request_s: float = 5.0
+    connections: int = 256
+    drain_bytes: int = 16 << 20
+    drain_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """What a server calls itself, in its refusals (`listener`: where it cannot listen) and in its threads' names."""
+
+    listener: str = "the server"
+    service: str = "a server"
+    handler: str = "the handler"
+    unattached: str = "nobody answers here now"
+    too_large: str = "the request body is too large"
+    threads: str = "http"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,16 +75,15 @@ class HttpRequest:
     body: bytes
     alive: Callable[[], bool]
     expired: Callable[[], bool]
-    by_hand: bool = False
-    """No extension sent it: the test acts as one, without a socket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:
-    """An answer. The server adds Content-Type (application/json) and Content-Length; `close` ends the connection."""
+    """An answer. The server adds Content-Length, and Content-Type unless that is None; `close` ends the connection."""
 
     status: int
     body: bytes = b""
+    content_type: str | None = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
     close: bool = False
 
@@ -95,10 +105,14 @@ class Malformed(Exception):
         self.request: HttpRequest | None = None
 
 
-def error_response(status: int, message: str) -> HttpResponse:
-    """The JSON form of every error, `{"errorType": …, "errorMessage": …}`; ends the connection."""
-    answer = {"errorType": _ERROR_TYPES[status], "errorMessage": message}
-    return HttpResponse(status=status, body=json.dumps(answer).encode(), close=True)
+ErrorResponse = Callable[[int, str], HttpResponse]
+"""Makes the answer with which a server refuses, from its status and message; it always ends the connection."""
+
+
+def plain_error(status: int, message: str) -> HttpResponse:
+    """The message as text."""
+    text = f"{message}\n".encode(errors="replace")
+    return HttpResponse(status=status, body=text, content_type="text/plain; charset=utf-8")
 
 
 def render(response: HttpResponse, *, connection: str | None, head_only: bool = False) -> bytes:
@@ -109,7 +123,9 @@ def render(response: HttpResponse, *, connection: str | None, head_only: bool = 
     lines = [f"HTTP/1.1 {response.status} {_PHRASES.get(response.status, '')}"]
     bodiless = response.status in (204, 304)
     if not bodiless:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(response.body)}"]
+        if response.content_type is not None:
+            lines.append(f"Content-Type: {response.content_type}")
+        lines.append(f"Content-Length: {len(response.body)}")
     lines += [f"{name}: {value}" for name, value in response.headers]
     if connection:
         lines.append(f"Connection: {connection}")
@@ -120,15 +136,16 @@ def render(response: HttpResponse, *, connection: str | None, head_only: bool = 
 class Exchange(BaseHTTPRequestHandler):
     """Reads requests from, and writes answers to, one connection, by one thread.
 
-    A request must be complete `timeout_s` real seconds after its first byte; between requests there is no limit.
+    A request must be complete `limits.request_s` after its first byte; between requests there is no limit.
     """
 
     protocol_version = "HTTP/1.1"
 
-    def __init__(self, sock: DeadlineSocket, timeout_s: float, expired: Callable[[], bool]) -> None:
+    def __init__(self, sock: DeadlineSocket, limits: Limits, wording: Wording, expired: Callable[[], bool]) -> None:
         # the base class's constructor would serve at once, with calls of its own in between
         self._sock = sock
-        self._timeout_s = timeout_s
+        self._limits = limits
+        self._wording = wording
         self._expired = expired
         self.rfile = self._reader = sock.makefile("rb")
         self.command = ""
@@ -142,7 +159,7 @@ class Exchange(BaseHTTPRequestHandler):
             self._reader.read(1)
         if not first:
             return None
-        self._sock.deadline = Real.monotonic() + self._timeout_s
+        self._sock.deadline = Real.monotonic() + self._limits.request_s
         request = None
         try:
             target = self._read_head()
@@ -156,24 +173,28 @@ class Exchange(BaseHTTPRequestHandler):
             )
             return replace(request, body=self._read_body())
         except TimeoutError:
-            raise Malformed(408, f"the request was not complete {self._timeout_s:g} s after its first byte") from None
+            late = f"the request was not complete {self._limits.request_s:g} s after its first byte"
+            raise Malformed(408, late) from None
         except Malformed as problem:
             problem.request = request
             raise
 
-    def answer(self, response: HttpResponse, *, close: bool) -> None:
-        """Write an answer, which says so when the connection ends with it. Raises OSError, UnicodeEncodeError."""
+    def render(self, response: HttpResponse, *, close: bool) -> bytes:
+        """The bytes of an answer, which says so when the connection ends with it. Raises UnicodeEncodeError."""
         kept = "keep-alive" if self.request_version == "HTTP/1.0" else None
-        data = render(response, connection="close" if close else kept, head_only=self.command == "HEAD")
-        self._sock.deadline = Real.monotonic() + self._timeout_s
+        return render(response, connection="close" if close else kept, head_only=self.command == "HEAD")
+
+    def write(self, data: bytes) -> None:
+        """Write an answer. Raises OSError."""
+        self._sock.deadline = Real.monotonic() + self._limits.request_s
         self._sock.sendall(data)
 
     def linger(self) -> None:
         """Let the client read the last answer: closing over unread bytes would reset the connection under it."""
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
-            self._sock.deadline = Real.monotonic() + DRAIN_S
-            self._sock.drain(DRAIN_LIMIT)
+            self._sock.deadline = Real.monotonic() + self._limits.drain_s
+            self._sock.drain(self._limits.drain_bytes)
 
     def close(self) -> None:
         """Let go of the connection; the socket itself is its owner's to close."""
@@ -214,7 +235,7 @@ class Exchange(BaseHTTPRequestHandler):
 
     def _target(self, target: str) -> str:
         if self.command == "CONNECT":
-            raise Malformed(405, f"CONNECT {target}: this is the Lambda runtime API, not a proxy")
+            raise Malformed(405, f"CONNECT {target}: this is {self._wording.service}, not a proxy")
         if absolute := _ABSOLUTE.match(target):
             target = target[absolute.end() :]
             return target if target.startswith("/") else f"/{target}"
@@ -238,31 +259,35 @@ class Exchange(BaseHTTPRequestHandler):
             raise Malformed(400, f"Content-Length {', '.join(lengths)!r} is not one non-negative integer")
         length = int(lengths[0]) if lengths else 0
         if self.headers.get("Expect", "").lower() == "100-continue" and self.request_version != "HTTP/1.0":
-            if length > MAX_BODY_BYTES:
-                raise _too_large()
+            if length > self._limits.body_bytes:
+                raise self._too_large()
             self._sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         return self._gather(self._chunks() if encodings else self._counted(length))
 
     def _gather(self, pieces: Iterator[bytes]) -> bytes:
         """Join a body; one that is too large is read on for a while, so that the client gets to see the refusal."""
+        limits = self._limits
         kept: list[bytes] = []
         size = 0
         try:
             for piece in pieces:
-                fitted, size = size <= MAX_BODY_BYTES, size + len(piece)
-                if size <= MAX_BODY_BYTES:
+                fitted, size = size <= limits.body_bytes, size + len(piece)
+                if size <= limits.body_bytes:
                     kept.append(piece)
                 elif fitted:
                     kept.clear()
-                    self._sock.deadline = Real.monotonic() + DRAIN_S
-                elif size > DRAIN_LIMIT:
+                    self._sock.deadline = Real.monotonic() + limits.drain_s
+                elif size > limits.drain_bytes:
                     break
         except (Malformed, OSError):
-            if size <= MAX_BODY_BYTES:
+            if size <= limits.body_bytes:
                 raise
-        if size > MAX_BODY_BYTES:
-            raise _too_large()
+        if size > limits.body_bytes:
+            raise self._too_large()
         return b"".join(kept)
+
+    def _too_large(self) -> Malformed:
+        return Malformed(413, self._wording.too_large)
 
     def _counted(self, length: int) -> Iterator[bytes]:
         while length:
@@ -291,8 +316,3 @@ class Exchange(BaseHTTPRequestHandler):
             if line in (b"\r\n", b"\n"):
                 return
         raise Malformed(431, f"more than {_TRAILER_LIMIT} trailer lines follow the body")
-
-
-def _too_large() -> Malformed:
-    refusal = too_large()
-    return Malformed(refusal.status, refusal.message)

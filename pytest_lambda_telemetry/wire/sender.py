@@ -9,15 +9,28 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http.client import BadStatusLine, HTTPException, HTTPResponse, RemoteDisconnected
 from socket import SHUT_RDWR
+from typing import Protocol
 from urllib.parse import quote
 
-from ..model.records import Destination
 from ..real import Real
 from .sockets import DeadlineSocket, connect
 
 _ANSWER_LIMIT = 1 << 20
 _BLOCK = 65536
 _QUOTE_LIMIT = 60
+
+
+class Destination(Protocol):
+    """Where a batch goes: `protocol` is "HTTP" or "TCP", `host` is what the Host field says, `path` has its query."""
+
+    @property
+    def protocol(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def path(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

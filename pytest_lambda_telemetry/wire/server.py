@@ -1,4 +1,4 @@
-"""The listening socket that plays the Lambda runtime API, and a thread for each connection to it.
+"""A listening socket on the loopback, and a thread for each connection to it.
 
 One server outlives many tests: a test attaches its handler, and detaching ends every connection that was accepted
 for it. Nothing here reads a clock that a test can freeze, or makes a socket that a test can forbid.
@@ -10,15 +10,25 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from ..model.errors import MisuseError
 from ..real import Real
 from . import sockets
-from .exchange import Exchange, Handler, HttpRequest, HttpResponse, Malformed, error_response, render
+from .exchange import (
+    ErrorResponse,
+    Exchange,
+    Handler,
+    HttpRequest,
+    HttpResponse,
+    Limits,
+    Malformed,
+    Wording,
+    plain_error,
+    render,
+)
 from .sockets import LOOPBACK, DeadlineSocket
 
-CONNECTION_LIMIT = 256
-"""Connections served at once; further ones are answered 503."""
 _BACKLOG = 512  # an overflow costs the client a second: 150 connections at once do it to 128
 _TURNED_AWAY = 64
 _RECOVER_S = 0.05
@@ -49,10 +59,10 @@ class _Connection:
         self._server = server
         self._sock = sock
         self.attachment = attachment
-        self.open = True
         self._lock = threading.Lock()
         self._busy = self._expired = False
-        self.thread = threading.Thread(target=self._run, name=f"lambda-telemetry-connection-{number}", daemon=True)
+        name = f"{server.wording.threads}-connection-{number}"
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def expire(self) -> None:
         """End the connection: now when it is idle or in the middle of a request, else after the answer."""
@@ -67,18 +77,17 @@ class _Connection:
             self._shutdown(socket.SHUT_RDWR)
 
     def _run(self) -> None:
-        exchange = Exchange(self._sock, self._server.request_timeout_s, self.attachment.is_detached)
+        exchange = Exchange(self._sock, self._server.limits, self._server.wording, self.attachment.is_detached)
         try:
             self._converse(exchange)
-        except OSError:
-            pass  # the client went away, which is its right
-        except BaseException as error:
-            self._server._report(error)
+        except BaseException:
+            # an OSError: the client went away, which is its right; anything else comes out of on_malformed, and there
+            # is nobody left to tell
+            pass
         finally:
             exchange.close()
             with self._lock:
                 self._sock.close()
-                self.open = False
 
     def _converse(self, exchange: Exchange) -> None:
         try:
@@ -94,28 +103,28 @@ class _Connection:
         except Malformed as problem:
             if self._expired:
                 return
-            if self.attachment.on_malformed:
-                self.attachment.on_malformed(problem)
-            exchange.answer(error_response(problem.status, problem.reason), close=True)
+            exchange.write(self._refusal(exchange, problem))
             exchange.linger()
 
     def _answer(self, exchange: Exchange, request: HttpRequest) -> bool:
         """Whether the connection stays open."""
-        response: HttpResponse | None
         try:
             response = self.attachment.handler(request)
+            if response is None:
+                return False
+            close = response.close or exchange.close_connection or self._expired
+            data = exchange.render(response, close=close)
         except BaseException as error:  # pytest's own outcomes are no Exceptions
-            problem = Malformed(500, f"{type(error).__name__} in lambda_telemetry's handler: {error}")
+            problem = Malformed(500, f"{type(error).__name__} in {self._server.wording.handler}: {error}")
             problem.request = request
-            self._server._report(error)
-            if self.attachment.on_malformed:
-                self.attachment.on_malformed(problem)
-            response = error_response(problem.status, problem.reason)
-        if response is None:
-            return False
-        close = response.close or exchange.close_connection or self._expired
-        exchange.answer(response, close=close)
+            data, close = self._refusal(exchange, problem), True
+        exchange.write(data)
         return not close
+
+    def _refusal(self, exchange: Exchange, problem: Malformed) -> bytes:
+        if self.attachment.on_malformed:
+            self.attachment.on_malformed(problem)
+        return exchange.render(self._server.error_response(problem.status, problem.reason), close=True)
 
     def _begin(self) -> bool:
         """A request is complete; False when it must not be handled any more."""
@@ -137,19 +146,26 @@ class _Connection:
 class Server:
     """Listens on 127.0.0.1 from construction to `close`; serves from the first `attach` on.
 
-    `port` 0 lets the system choose; `request_timeout_s` is how long a request may take from its first byte to its last,
-    in real seconds. `on_error` receives whatever a handler raises (the client gets a 500).
-    Raises MisuseError when the port cannot be used. Safe to use from any thread.
+    `port` 0 lets the system choose. `error_response` makes the answers to what never reaches a handler, and to what a
+    handler raises. Raises MisuseError when the port cannot be used. Safe to use from any thread.
     """
 
-    def __init__(self, port: int = 0, *, request_timeout_s: float = 5.0) -> None:
-        self.request_timeout_s = request_timeout_s
-        self.on_error: Callable[[BaseException], None] | None = None
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        limits: Limits | None = None,
+        wording: Wording | None = None,
+        error_response: ErrorResponse = plain_error,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.wording = wording or Wording()
+        self.error_response = error_response
         self._listener = self._listen(port)
         self.port: int = self._listener.getsockname()[1]
         self.address = f"{LOOPBACK}:{self.port}"
         self._lock = threading.Lock()
-        self._nobody = self._current = _Attachment(_no_test)
+        self._nobody = self._current = _Attachment(self._unattached)
         self._attachments: dict[Handler, _Attachment] = {}
         self._numbers = itertools.count(1)
         self._turned_away: deque[DeadlineSocket] = deque()
@@ -157,8 +173,7 @@ class Server:
         self._connections: list[_Connection] = []  # until their threads have ended
         self._closed = False
 
-    @staticmethod
-    def _listen(port: int) -> socket.socket:
+    def _listen(self, port: int) -> socket.socket:
         listener = Real.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -168,16 +183,10 @@ class Server:
         except (OSError, OverflowError) as error:
             listener.close()
             raise MisuseError(
-                f"the fake Lambda API cannot listen on {LOOPBACK}:{port}: {error};"
+                f"{self.wording.listener} cannot listen on {LOOPBACK}:{port}: {error};"
                 " end the process that uses the port, or let the system choose one (port 0)"
             ) from error
         return listener
-
-    @property
-    def open_connections(self) -> int:
-        """Connections being served now, idle ones included."""
-        with self._lock:
-            return sum(connection.open for connection in self._connections)
 
     def attach(self, handler: Handler, on_malformed: OnMalformed | None = None) -> None:
         """Connections accepted from now on belong to `handler`; earlier ones stay with theirs.
@@ -192,7 +201,8 @@ class Server:
             self._current.on_malformed = on_malformed
             strangers = self._connections_of(self._nobody)
             if self._acceptor is None:
-                self._acceptor = threading.Thread(target=self._accept, name="lambda-telemetry-server", daemon=True)
+                name = f"{self.wording.threads}-server"
+                self._acceptor = threading.Thread(target=self._accept, name=name, daemon=True)
                 self._acceptor.start()
         for connection in strangers:  # opened between two tests: its owner's next request must not meet a 503
             connection.expire()
@@ -236,10 +246,8 @@ class Server:
         for sock in turned_away:
             sock.close()
 
-    def _report(self, error: BaseException) -> None:
-        """Hand on what a handler raised; nothing goes to stderr."""
-        if self.on_error:
-            self.on_error(error)
+    def _unattached(self, _request: HttpRequest) -> HttpResponse:
+        return replace(self.error_response(503, self.wording.unattached), close=True)
 
     def _connections_of(self, attachment: _Attachment) -> list[_Connection]:
         return [connection for connection in self._connections if connection.attachment is attachment]
@@ -270,8 +278,8 @@ class Server:
     def _begin(self, sock: DeadlineSocket, attachment: _Attachment) -> str | None:
         """Give a connection its thread; or the reason why it cannot be served."""
         self._connections = [connection for connection in self._connections if connection.thread.is_alive()]
-        if len(self._connections) >= CONNECTION_LIMIT:
-            return f"{CONNECTION_LIMIT} connections are open already; close some"
+        if len(self._connections) >= self.limits.connections:
+            return f"{self.limits.connections} connections are open already; close some"
         connection = _Connection(self, sock, attachment, next(self._numbers))
         try:
             connection.thread.start()
@@ -284,7 +292,7 @@ class Server:
         """Answer 503 without a thread. The socket stays open a while: closing over an unread request would reset it."""
         with suppress(OSError):
             sock.settimeout(0)
-            sock.send(render(error_response(503, message), connection="close"))
+            sock.send(render(self.error_response(503, message), connection="close"))
             sock.shutdown(socket.SHUT_WR)
         self._turned_away.append(sock)
         if len(self._turned_away) > _TURNED_AWAY:
@@ -294,10 +302,6 @@ class Server:
         taken = list(self._turned_away)
         self._turned_away.clear()
         return taken
-
-
-def _no_test(_request: HttpRequest) -> HttpResponse:
-    return error_response(503, "no test is using lambda_telemetry now")
 
 
 def _end(connections: list[_Connection], timeout: float) -> None:

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "events": {"model", "protocol"},
     "settings": {"model", "protocol"},
     "views": {"model", "protocol"},
-    "wire": {"model", "protocol", "real"},
+    "wire": {"model", "real"},
     "host": {"model", "real"},
     "integrations": {"model", "real"},
     "protocol": {"model"},
@@ -83,6 +84,21 @@ def test_the_table_has_no_circle() -> None:
         ready = {room for room, targets in ALLOWED.items() if room not in done and targets <= done}
         assert ready, f"a circle among {sorted(ALLOWED.keys() - done)}"
         done |= ready
+
+
+def test_the_wire_knows_nothing_of_lambda() -> None:
+    allowed = ("wire", "model.errors", "model.headers", "real")
+    found = {
+        (path.name, name)
+        for path in MODULES
+        if room_of(path) == "wire"
+        for _, name in imports(path)
+        if name.startswith(PACKAGE) and not name.startswith(tuple(f"{PACKAGE}.{one}" for one in allowed))
+    }
+    assert found == set()
+    for path in (ROOT / "wire").glob("*.py"):
+        spoken = re.findall(r"(?i)lambda(?![ \w,]*:)|telemetry|aws", path.read_text(encoding="utf-8"))
+        assert spoken == [], path.name
 
 
 def test_only_the_plugin_imports_pytest() -> None:

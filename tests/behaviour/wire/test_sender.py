@@ -6,15 +6,26 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from dataclasses import dataclass
 
 import pytest
 from freezegun import freeze_time
 
-from pytest_lambda_telemetry.model.records import Destination
 from pytest_lambda_telemetry.wire.sender import Outcome, Sender
 
 BODY = json.dumps([{"time": "t", "type": "function", "record": "é"}]).encode()
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """All that the sender asks of one."""
+
+    protocol: str
+    host: str
+    port: int
+    path: str = "/"
+
 
 Script = Callable[[socket.socket], None]
 
@@ -91,11 +102,11 @@ def hasty() -> Iterator[Sender]:
 
 
 def http(port: int, path: str = "/", host: str = "sandbox.localdomain") -> Destination:
-    return Destination(protocol="HTTP", uri=f"http://{host}:{port}{path}", host=host, port=port, path=path)
+    return Destination("HTTP", host, port, path)
 
 
 def tcp(port: int) -> Destination:
-    return Destination(protocol="TCP", uri=None, host="sandbox.localdomain", port=port)
+    return Destination("TCP", "sandbox.localdomain", port)
 
 
 def free_port() -> int:
