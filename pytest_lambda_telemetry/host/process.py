@@ -21,6 +21,7 @@ from .output import INBOX_BYTES, INBOX_LINES, Output
 _CHUNK = 65_536  # what a pipe holds: one read takes all that is there
 _LAST_READS = 32  # after the exit: enough for the largest pipe, an end where a grandchild writes on
 _ROUNDS, _ROUND_S = 200, 0.001  # how often to look whether all that it started is gone
+_KILLED_S = 5.0  # real seconds for the system to end what was killed, and for our threads to notice
 _LAST_LINES = 10
 
 
@@ -144,7 +145,7 @@ class ExtensionProcess:
         """Stop its process group where it stands (SIGSTOP), as Lambda freezes it; returns when it stands."""
         self._signal(signal.SIGSTOP)
         if sys.platform != "darwin" and not self._closed:
-            with contextlib.suppress(ChildProcessError):
+            with contextlib.suppress(AttributeError, OSError):  # see _exit_code
                 os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def cont(self) -> None:
@@ -154,23 +155,25 @@ class ExtensionProcess:
     def terminate(self, grace_s: float) -> None:
         """Give it `grace_s` real seconds to end by itself, then kill it; in any case kill whatever it has started.
 
-        Afterwards nothing of it is left: no process, no thread, no open pipe. A stopped process cannot use its grace:
-        `cont` first. Idempotent.
+        Afterwards nothing of it is left: no process, no thread, no open pipe; only what the system itself cannot end
+        is given up after some seconds. A stopped process cannot use its grace: `cont` first. Idempotent.
         """
         if self._closed:
             return
         self.killed = not self._ended.wait(grace_s)
         self._kill_all()
-        os.close(self._wake)
-        for thread in self._threads:
-            thread.join()
+        _close(self._wake)
+        reader, waiter = self._threads
+        reader.join(_KILLED_S)
+        if self._ended.is_set():
+            waiter.join(_KILLED_S)
         self._last_reads()
         with self._lock:
             self._output.finish()
             self._closed = True
-            os.close(self._source)
-        os.close(self._wake_source)
-        self._process.wait()
+            _close(self._source)
+        _close(self._wake_source)
+        self._process.poll()  # takes its id back from the system
 
     def __repr__(self) -> str:
         code = self.returncode
@@ -185,17 +188,19 @@ class ExtensionProcess:
     def _kill_all(self) -> None:
         """Kill the group, then whoever has left it, until nobody is found; a process takes a moment to be gone."""
         started = leftovers.descendants(self.pid)
+        killed: set[int] = set()  # one that ends has closed its files some time before it is gone
         self._signal(signal.SIGKILL)
         for _ in range(_ROUNDS):
             for pid in started:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
+            killed |= started
             self._last_reads()
             started = leftovers.descendants(self.pid) | (set() if self._at_end else leftovers.writers(self._source))
-            if not started:
+            if not started and not leftovers.living(killed):
                 break
             Real.sleep(_ROUND_S)
-        self._ended.wait()
+        self._ended.wait(_KILLED_S)
 
     def _read(self) -> bool:
         """Read once what is there; whether anything was, the end counted."""
@@ -206,6 +211,8 @@ class ExtensionProcess:
                 data = os.read(self._source, _CHUNK)
             except BlockingIOError:
                 return False
+            except OSError:  # somebody has closed the descriptor: there is no more to come
+                data = b""
             if data:
                 self._output.feed(data)
             else:
@@ -231,20 +238,30 @@ class ExtensionProcess:
 
     def _await_end(self) -> None:
         """The exit thread: when the end is announced, all that the process wrote has been read."""
-        self._code = _exit_code(self._process)
-        self._last_reads()
-        self._ended.set()
+        try:
+            self._code = _exit_code(self._process)
+            self._last_reads()
+        finally:
+            self._ended.set()  # in any case: `terminate` and `wait` wait for it
         self._on_lines()
+        if self._closed:  # `terminate` did not wait so long
+            self._process.poll()
 
 
 def _exit_code(process: "subprocess.Popen[bytes]") -> int:
     """Wait for the end, leaving a zombie where the system can: its id is given to nobody before all is cleared up."""
     if sys.platform != "darwin":
-        with contextlib.suppress(ChildProcessError):  # the user ignores SIGCHLD: there is no zombie
+        # no zombie: the user ignores SIGCHLD; no waitid: PyPy, some sandboxes
+        with contextlib.suppress(AttributeError, OSError):
             ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
             if ended is not None:
                 return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
     return process.wait()
+
+
+def _close(descriptor: int) -> None:
+    with contextlib.suppress(OSError):  # somebody else has closed it
+        os.close(descriptor)
 
 
 def _start(

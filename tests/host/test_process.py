@@ -1,5 +1,6 @@
 """Extensions as child processes: real ones, flooded, stopped, killed."""
 
+import errno
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ from typing import Any
 import freezegun
 import pytest
 
-from pytest_lambda_telemetry.host import leftovers
+from pytest_lambda_telemetry.host import leftovers, process
 from pytest_lambda_telemetry.host.child_names import Resolution
 from pytest_lambda_telemetry.host.process import ExtensionProcess, address_in_use, arguments, extension_name
 from pytest_lambda_telemetry.model.errors import MisuseError, WaitTimeout
@@ -72,7 +73,7 @@ def python(script: str) -> tuple[str, ...]:
 
 def alive(pid: int) -> bool:
     """Whether this process runs; one that waits to be reaped by whoever has it now does not."""
-    return any(process.pid == pid and not process.ended for process in leftovers.processes())
+    return any(one.pid == pid and not one.ended for one in leftovers.processes())
 
 
 def test_a_child_that_ends(start: Start) -> None:
@@ -223,6 +224,69 @@ def test_signals_after_the_end_do_nothing(start: Start) -> None:
     assert (child.returncode, child.killed) == (0, False)
 
 
+@pytest.mark.parametrize("reason", ["no such function", "the system refuses"])
+def test_the_end_is_noticed_where_waitid_is_of_no_use(
+    start: Start, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    """PyPy has none."""
+    if reason == "no such function":
+        monkeypatch.delattr(os, "waitid", raising=False)
+    else:
+        monkeypatch.setattr(os, "waitid", refused, raising=False)
+    assert start("sh", "-c", "exit 3").wait(LIMIT_S) == 3
+    child = start("sleep", "600")
+    child.stop()
+    child.terminate(0)
+    assert (child.returncode, child.killed) == (-signal.SIGKILL, True)
+
+
+def refused(*args: object) -> None:
+    raise OSError(errno.ENOSYS, "not here")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_the_end_is_announced_although_the_thread_that_waits_for_it_dies(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(popen: object) -> int:
+        raise RuntimeError("the thread dies")
+
+    monkeypatch.setattr(process, "_exit_code", dies)
+    child = start("sleep", "600")
+    child.terminate(LIMIT_S)
+    assert not child.running
+
+
+def test_descriptors_that_somebody_has_closed_end_nothing_but_the_output(start: Start) -> None:
+    """As a fake file system does, and a test that closes whatever is open."""
+    child = start("sleep", "600")
+    for descriptor in (child._source, child._wake_source, child._wake):
+        os.close(descriptor)
+    child.terminate(0)
+    assert (child.returncode, child.output) == (-signal.SIGKILL, "")
+
+
+def test_what_the_system_does_not_end_is_given_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process may hang within the kernel, where no signal reaches it."""
+    gone = threading.Event()
+    genuine = process._exit_code
+
+    def late(popen: Any) -> int:
+        gone.wait(LIMIT_S)
+        return genuine(popen)
+
+    monkeypatch.setattr(process, "_KILLED_S", 0.01)
+    monkeypatch.setattr(process, "_exit_code", late)
+    child = start("sleep", "600")
+    child.terminate(0)
+    assert (child.killed, child.closed, child.returncode) == (True, True, None)
+    gone.set()
+    for thread in child._threads:
+        thread.join(LIMIT_S)
+    assert child.returncode == -signal.SIGKILL
+    assert not alive(child.pid)
+
+
 def test_the_grace_lets_it_end_by_itself(start: Start, tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -273,6 +337,21 @@ time.sleep(0 if {orphaned} else 600)
 
     assert not alive(grandchild)
     assert child.killed is not orphaned
+
+
+@linux_only
+def test_a_grandchild_that_has_closed_its_files_may_still_be_ending(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child, grandchild = start("true"), start("sleep", "600")
+    child.wait(LIMIT_S)
+    found = iter([{grandchild.pid}])
+    states = iter([False, False, True])
+    monkeypatch.setattr(leftovers, "descendants", lambda leader: next(found, set()))
+    monkeypatch.setattr(leftovers, "processes", lambda: [leftovers.Process(grandchild.pid, 1, 1, next(states))])
+    child.terminate(0)
+    assert next(states, None) is None
+    monkeypatch.undo()
 
 
 def test_a_last_line_is_there_although_somebody_still_holds_the_pipe(start: Start) -> None:
