@@ -373,9 +373,10 @@ def address_in_use(output: str) -> str | None:
 
     The texts of Python, Node.js, Go, Rust, Java, Ruby and .NET are recognised.
     """
-    if (line := _TAKEN.search(output)) is None:
+    lines = _TAKEN.findall(output)
+    if not lines:
         return None
-    ports = _PORT.findall(line.group())
+    ports = _PORT.findall(lines[-1])  # the last one that it tried
     which = f"port {ports[-1]}" if ports else "the port"
     return (
         f"{which} that the extension listens on is taken, perhaps by the same extension in a parallel test worker:"

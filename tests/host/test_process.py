@@ -109,6 +109,13 @@ def test_a_wait_that_times_out_says_what_it_wrote(start: Start) -> None:
         child.wait(0.01)
 
 
+def test_a_message_shows_the_last_lines_of_much(start: Start) -> None:
+    child = start("sh", "-c", "seq 1 30000; exec sleep 600")
+    child.until(lambda: child.output.endswith("\n30000\n"))
+    with pytest.raises(WaitTimeout, match=r"its last output:(\n    2999\d){9}\n    30000$"):
+        child.wait(0.01)
+
+
 def test_a_wait_that_times_out_says_that_nothing_was_written(start: Start) -> None:
     with pytest.raises(WaitTimeout, match=r"\(no output\)$"):
         start("sleep", "600").wait(0.01)
@@ -492,6 +499,11 @@ def test_a_taken_port_is_recognised_in_any_language(output: str, port: str | Non
         " let the extension read its port from a variable and pass a free one in env, or keep these tests in one"
         " worker with @pytest.mark.xdist_group and --dist loadgroup"
     )
+
+
+def test_the_last_port_that_was_taken_is_named() -> None:
+    output = "".join(f"listen tcp 127.0.0.1:{port}: bind: address already in use\nretry\n" for port in (8124, 8125))
+    assert str(address_in_use(output)).startswith("port 8125 that")
 
 
 @pytest.mark.parametrize("output", ["", "Connection refused", "address in use", "Address not available"])
