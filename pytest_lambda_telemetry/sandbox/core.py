@@ -94,8 +94,7 @@ class Sandbox:
                 undo.callback(self._server.close)
             self._server.attach(self.api.handle, self.api.malformed)
             undo.callback(self._server.detach, self.api.handle)
-            NAMES.install()
-            undo.callback(NAMES.uninstall)
+            undo.callback(NAMES.uninstall, NAMES.install())
             for notice in passthrough.install(self._is_ours):
                 self.journal.record("note", "test", notice)
             undo.callback(passthrough.uninstall, self._is_ours)
