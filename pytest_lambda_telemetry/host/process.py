@@ -173,7 +173,12 @@ class ExtensionProcess:
             self._closed = True
             _close(self._source)
         _close(self._wake_source)
-        self._process.poll()  # takes its id back from the system
+        for _ in range(_ROUNDS):  # gives its id back to the system: at once, as a rule
+            if self._process.poll() is not None:
+                break
+            Real.sleep(_ROUND_S)
+        if self._code is None:
+            self._code = self._process.returncode
 
     def __repr__(self) -> str:
         code = self.returncode

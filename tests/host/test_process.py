@@ -261,7 +261,7 @@ def test_the_end_is_announced_although_the_thread_that_waits_for_it_dies(
     monkeypatch.setattr(process, "_exit_code", dies)
     child = start("sleep", "600")
     child.terminate(LIMIT_S)
-    assert not child.running
+    assert (child.running, child.returncode) == (False, -signal.SIGKILL)
 
 
 def test_descriptors_that_somebody_has_closed_end_nothing_but_the_output(start: Start) -> None:
