@@ -1,10 +1,10 @@
 """Run a program in a mount namespace of its own where `sandbox.localdomain` and `sandbox` resolve. Linux only.
 
 `launch.py user|mount REPORT_FD DIRECTORY HOSTS_LINE PROGRAM ARGV0 [ARG…]`, run as a script by the interpreter of the
-tests. It puts its own copy of the hosts file over /etc/hosts, in its namespace alone, and becomes the program: same
-process id, group, session, working directory and streams, and byte for byte the environment it was started with.
-`user` adds a user namespace, which takes no privilege; the program keeps its user id there. On failure it writes the
-errno to REPORT_FD, which the program does not inherit.
+tests. It puts its own copy of the hosts file, with this line, over /etc/hosts, in its namespace alone, and becomes the
+program: same process id, group, session, working directory and streams, and byte for byte the environment it was
+started with. `user` adds a user namespace, which takes no privilege; the program keeps its user id there. On failure
+it writes the errno to REPORT_FD, which the program does not inherit.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ def _checked(result: int) -> None:
 
 
 def enter_namespace(new_user: bool, directory: str, hosts_line: str) -> None:
-    """Leave the machine's mounts for a copy of them, and mount a hosts file with this line before all others."""
+    """Leave the machine's mounts for a copy of them, and mount a hosts file with this line."""
     libc = ctypes.CDLL(None, use_errno=True)
     identities = {"uid_map": os.geteuid(), "gid_map": os.getegid()}
     _checked(libc.unshare(_CLONE_NEWNS | (_CLONE_NEWUSER if new_user else 0)))
@@ -38,12 +38,26 @@ def enter_namespace(new_user: bool, directory: str, hosts_line: str) -> None:
     _checked(libc.mount(None, b"/", None, _MS_REC | _MS_SLAVE, None))  # what we mount stays here
     copy = os.path.join(directory, f"pytest-lambda-telemetry-hosts-{os.urandom(8).hex()}")
     with open(copy, "xb") as file, open(_HOSTS, "rb") as hosts:
-        file.write(hosts_line.encode() + b"\n" + hosts.read())
+        file.write(hosts_with(hosts_line.encode(), hosts.read()))
     try:
         os.chmod(copy, 0o644)
         _checked(libc.mount(os.fsencode(copy), _HOSTS, None, _MS_BIND, None))
     finally:
         os.unlink(copy)  # the mount keeps the file, and its last process takes it along
+
+
+def hosts_with(line: bytes, text: bytes) -> bytes:
+    """This hosts file with this line before all others, which lose the line's names: some resolvers ask for all."""
+    names = line.split()[1:]
+    kept = [line + b"\n"]
+    for other in text.splitlines(keepends=True):
+        address, *others = other.partition(b"#")[0].split() or [b""]
+        rest = [name for name in others if name.lower() not in names]
+        if rest == others:
+            kept.append(other)
+        elif rest:
+            kept.append(b" ".join([address, *rest]) + b"\n")
+    return b"".join(kept)
 
 
 def _write(path: str, text: str) -> None:

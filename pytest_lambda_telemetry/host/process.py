@@ -15,6 +15,7 @@ from select import POLLIN, poll
 from ..model.errors import MisuseError, WaitTimeout
 from ..model.real import Real
 from . import leftovers
+from .addresses import LOOPBACK
 from .child_names import Resolution, choose
 from .output import INBOX_BYTES, INBOX_LINES, Output
 
@@ -28,8 +29,8 @@ _LAST_LINES = 10
 class ExtensionProcess:
     """An extension running in a process of its own; a live object.
 
-    `name` is what Lambda calls the extension, `pid` its process id, `registered` whether it has registered, `killed`
-    whether it had to be killed because it did not end by itself.
+    `name` is what Lambda calls the extension, `pid` its process id, `address` what `sandbox.localdomain` is there,
+    `registered` whether it has registered, `killed` whether it had to be killed because it did not end by itself.
     """
 
     def __init__(
@@ -41,15 +42,19 @@ class ExtensionProcess:
         cwd: str | os.PathLike[str] | None = None,
         on_lines: Callable[[], None] = lambda: None,
         resolution: Resolution | None = None,
+        address: str = LOOPBACK,
     ) -> None:
         """Start it, with exactly the variables `env`, in a session and process group of its own, without input.
 
         `on_lines` is called, on a thread of ours, after something was read and after the process has ended.
-        `resolution` is how it resolves `sandbox.localdomain`; by default the best way the machine allows. Raises
-        MisuseError when the program cannot be started.
+        `resolution` is how it resolves `sandbox.localdomain`; by default the best way the machine allows; it
+        resolves to `address` unless the system's hosts file decides. Raises MisuseError when the program cannot be
+        started.
         """
+        resolution = resolution or choose()
         where = None if cwd is None else os.fspath(cwd)
         self.name = name
+        self.address = resolution.address(address)
         self.registered = False
         self.killed = False
         self._on_lines = on_lines
@@ -61,7 +66,7 @@ class ExtensionProcess:
         self._closed = False
         self._source, sink = os.pipe()
         try:
-            self._process = _start(arguments(argv), resolution or choose(), env, where, sink)
+            self._process = _start(arguments(argv), resolution, env, where, sink, address)
         except BaseException:
             os.close(self._source)
             raise
@@ -270,11 +275,11 @@ def _close(descriptor: int) -> None:
 
 
 def _start(
-    argv: list[str], resolution: Resolution, env: Mapping[str, str], cwd: str | None, sink: int
+    argv: list[str], resolution: Resolution, env: Mapping[str, str], cwd: str | None, sink: int, address: str
 ) -> "subprocess.Popen[bytes]":
     program = _program(argv, env, cwd)
     try:
-        return resolution.start(program, argv, env=env, cwd=cwd, output=sink)
+        return resolution.start(program, argv, env=env, cwd=cwd, output=sink, address=address)
     except OSError as error:
         raise MisuseError(
             f"run_extension({argv!r}): the system cannot run {program}: {error.strerror}. A script needs a first line"
