@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..model.errors import MisuseError
+from . import layers
 from .addresses import LOOPBACK
 from .names import SANDBOX_NAMES
 
@@ -62,6 +64,21 @@ class Resolution:
         """What the names resolve to in a child that is started with this address: the system's hosts file has one."""
         return wanted if self.namespace or self.shims else LOOPBACK
 
+    def layer(self, layer: str | os.PathLike[str] | None) -> str | None:
+        """The absolute path of the folder that a child sees as /opt. Raises MisuseError when that cannot be."""
+        if layer is None:
+            return None
+        path = layers.folder(layer)
+        if self.namespace is None:
+            raise MisuseError(
+                f"layer={path!r}: {_no_namespace()}, and only in one of its own a child can see a folder as"
+                f" {layers.PLACE}. Run the program by its own path, run_extension([{path + '/extensions/NAME'!r}]), or"
+                " run the tests on Linux where namespaces are allowed: in a container as root with the capability"
+                " SYS_ADMIN; elsewhere with user namespaces (kernel.unprivileged_userns_clone=1, and on Ubuntu"
+                " kernel.apparmor_restrict_unprivileged_userns=0)"
+            )
+        return path
+
     def environment(self, env: Mapping[str, str], address: str = LOOPBACK) -> dict[str, str]:
         """The child's variables: `env`, and with shims PYTHONPATH and NODE_OPTIONS, before what they have already.
 
@@ -88,23 +105,32 @@ class Resolution:
         cwd: str | None,
         output: int,
         address: str = LOOPBACK,
+        layer: str | os.PathLike[str] | None = None,
     ) -> "subprocess.Popen[bytes]":
         """Start `program` with these arguments in a session of its own; stdout and stderr go to the fd `output`.
 
-        There the names resolve to `address`, if `self.address` says so. Returns when the program runs: its process id,
-        environment and signals are as if it had been started directly. Raises OSError as Popen does.
+        There the names resolve to `address`, if `self.address` says so, and /opt is the folder `layer`. Returns when
+        the program runs: its process id, environment and signals are as if it had been started directly. Raises OSError
+        as Popen does, and MisuseError where there can be no layer.
         """
+        layer = self.layer(layer)
         if self.namespace is None:
             return _popen(argv, program, env=self.environment(env, address), cwd=cwd, output=output)
         with _pipe() as (reading, writing):
             launcher = [sys.executable, "-I", "-S", str(_LAUNCHER)]
             report = writing.fileno()
-            options = [self.namespace, str(report), tempfile.gettempdir(), hosts_line(address), program]
-            process = _popen([*launcher, *options, *argv], None, env=env, cwd=cwd, output=output, keep=(report,))
+            options = [self.namespace, str(report), tempfile.gettempdir(), hosts_line(address)]
+            options += ["", "", ""] if layer is None else [layer, layers.PLACE, os.path.abspath(cwd or "")]
+            command = [*launcher, *options, program, *argv]
+            process = _popen(command, None, env=env, cwd=None if layer else cwd, output=output, keep=(report,))
             writing.close()
-            if failure := reading.read(16):  # nothing, and the end, once the launcher has become the program
+            if failure := reading.read(64):  # nothing, and the end, once the launcher has become the program
                 process.wait()
-                raise OSError(int(failure), os.strerror(int(failure)), program)
+                step, number = failure.decode().split()
+                reason = os.strerror(int(number))
+                if step == "layer":
+                    raise MisuseError(layers.refusal(str(layer), reason))
+                raise OSError(int(number), reason, program)
             return process
 
 
@@ -136,6 +162,12 @@ def _choose(no_namespaces: bool) -> Resolution:
     """A namespace comes first: only there every child has the environment's own address."""
     candidates = () if no_namespaces or not sys.platform.startswith("linux") else _NAMESPACES
     return next((way for way in candidates if works(way)), _HOSTS_FILE if hosts_file_resolves(_HOSTS) else _SHIMS)
+
+
+def _no_namespace() -> str:
+    if os.environ.get(NO_NAMESPACES) == "1":
+        return f"{NO_NAMESPACES}=1 forbids mount namespaces"
+    return "this machine allows no private mount namespace"
 
 
 def hosts_file_resolves(path: Path) -> bool:

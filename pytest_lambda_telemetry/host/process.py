@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from select import POLLIN, poll
 
 from ..model.errors import MisuseError, WaitTimeout
 from ..model.real import Real
-from . import leftovers
+from . import layers, leftovers
 from .addresses import LOOPBACK
 from .child_names import Resolution, choose
 from .output import INBOX_BYTES, INBOX_LINES, Output
@@ -43,13 +42,14 @@ class ExtensionProcess:
         on_lines: Callable[[], None] = lambda: None,
         resolution: Resolution | None = None,
         address: str = LOOPBACK,
+        layer: str | os.PathLike[str] | None = None,
     ) -> None:
         """Start it, with exactly the variables `env`, in a session and process group of its own, without input.
 
         `on_lines` is called, on a thread of ours, after something was read and after the process has ended.
         `resolution` is how it resolves `sandbox.localdomain`; by default the best way the machine allows; it
-        resolves to `address` unless the system's hosts file decides. Raises MisuseError when the program cannot be
-        started.
+        resolves to `address` unless the system's hosts file decides. `layer` is a folder that it sees as /opt. Raises
+        MisuseError when the program cannot be started.
         """
         resolution = resolution or choose()
         where = None if cwd is None else os.fspath(cwd)
@@ -66,7 +66,9 @@ class ExtensionProcess:
         self._closed = False
         self._source, sink = os.pipe()
         try:
-            self._process = _start(arguments(argv), resolution, env, where, sink, address)
+            self._process = _start(
+                arguments(argv), resolution, env=env, cwd=where, output=sink, address=address, layer=layer
+            )
         except BaseException:
             os.close(self._source)
             raise
@@ -275,11 +277,20 @@ def _close(descriptor: int) -> None:
 
 
 def _start(
-    argv: list[str], resolution: Resolution, env: Mapping[str, str], cwd: str | None, sink: int, address: str
+    argv: list[str],
+    resolution: Resolution,
+    *,
+    env: Mapping[str, str],
+    cwd: str | None,
+    output: int,
+    address: str,
+    layer: str | os.PathLike[str] | None,
 ) -> "subprocess.Popen[bytes]":
-    program = _program(argv, env, cwd)
+    layer = resolution.layer(layer)
+    cwd = layers.find_directory(argv, cwd, layer)
+    program = layers.find_program(argv, env, cwd, layer)
     try:
-        return resolution.start(program, argv, env=env, cwd=cwd, output=sink, address=address)
+        return resolution.start(program, argv, env=env, cwd=cwd, output=output, address=address, layer=layer)
     except OSError as error:
         raise MisuseError(
             f"run_extension({argv!r}): the system cannot run {program}: {error.strerror}. A script needs a first line"
@@ -290,28 +301,6 @@ def _start(
         raise MisuseError(
             f"run_extension({argv!r}): {error}; the arguments and variables of a process are strings without NUL"
         ) from error
-
-
-def _program(argv: list[str], env: Mapping[str, str], cwd: str | None) -> str:
-    """The path of the program to run, found as the system would find it for the child."""
-    if cwd is not None and not os.path.isdir(cwd):
-        raise MisuseError(f"run_extension({argv!r}): its working directory {cwd} does not exist")
-    if "/" not in argv[0]:
-        if found := shutil.which(argv[0], path=env.get("PATH", os.defpath)):
-            return os.path.abspath(found)
-        raise MisuseError(
-            f"run_extension({argv!r}): there is no program {argv[0]!r} in PATH ({env.get('PATH', os.defpath)});"
-            f" for a file in the working directory say './{argv[0]}'"
-        )
-    path = os.path.abspath(os.path.join(cwd or "", argv[0]))
-    if not os.path.isfile(path):
-        raise MisuseError(f"run_extension({argv!r}): there is no file {path}")
-    if not os.access(path, os.X_OK):
-        raise MisuseError(
-            f"run_extension({argv!r}): {path} is not executable; make it so (chmod +x), or run it with its"
-            f" interpreter: run_extension([sys.executable, {argv[0]!r}])"
-        )
-    return path
 
 
 def arguments(argv: Sequence[str | os.PathLike[str]]) -> list[str]:
