@@ -367,16 +367,27 @@ _TAKEN = re.compile(r"^.*(?:address already in use|EADDRINUSE|AddrInUse).*$", re
 _PORT = re.compile(r"(?:[\w\]:.*]:|', )(\d{4,5})\b")
 
 
-def address_in_use(output: str) -> str | None:
+def address_in_use(output: str, address: str = LOOPBACK) -> str | None:
     """If this output says that a port was taken: that, and what to do about it, as a sentence. Else None.
 
-    The texts of Python, Node.js, Go, Rust, Java, Ruby and .NET are recognised.
+    `address` is what `sandbox.localdomain` is in its process. The texts of Python, Node.js, Go, Rust, Java, Ruby and
+    .NET are recognised.
     """
     lines = _TAKEN.findall(output)
     if not lines:
         return None
     ports = _PORT.findall(lines[-1])  # the last one that it tried
     which = f"port {ports[-1]}" if ports else "the port"
+    if address != LOOPBACK and address in lines[-1]:
+        return (
+            f"{which} that the extension listens on is taken by another extension of this test: {address} is the"
+            " environment's own address, and on Lambda too all its extensions share one"
+        )
+    if address != LOOPBACK:
+        return (
+            f"{which} that the extension listens on is taken: let it bind sandbox.localdomain, as on Lambda, which is"
+            f" {address} here and no other test's; 127.0.0.1, localhost and 0.0.0.0 are everybody's"
+        )
     return (
         f"{which} that the extension listens on is taken, perhaps by the same extension in a parallel test worker:"
         " let the extension read its port from a variable and pass a free one in env, or keep these tests in one"

@@ -4,8 +4,10 @@ import functools
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -239,6 +241,42 @@ def test_a_script_without_an_interpreter_is_refused_as_without_a_namespace(way: 
             ExtensionProcess([script], name="child", env={}, resolution=each)
         messages.add(str(caught.value))
     assert len(messages) == 1
+
+
+@pytest.mark.parametrize("how", ["mount", "user", "shims"])
+def test_twins_listen_on_the_same_fixed_port(how: str) -> None:
+    if how != "shims" and not allowed(how):
+        pytest.skip(f"this machine allows no {how} namespace")
+    if OWN == "127.0.0.1":
+        pytest.skip("this machine has one loopback address")
+    script = """
+import socket, sys
+server = socket.create_server(("sandbox.localdomain", int(sys.argv[1])))
+print(server.getsockname()[1], flush=True)
+server.accept()
+"""
+    resolution = SHIMS if how == "shims" else Resolution("", namespace=how)
+    changed = threading.Event()
+    port, twins = "0", []
+    try:
+        for number in (1, 2):
+            argv, address = [sys.executable, "-c", script, port], own_address(number)
+            twin = ExtensionProcess(
+                argv, name="twin", env={}, resolution=resolution, address=address, on_lines=changed.set
+            )
+            twins.append(twin)
+            while not twin.output.endswith("\n"):
+                assert changed.wait(30), twin.output
+                changed.clear()
+            port = twin.output.strip()
+        assert twins[0].address != twins[1].address
+        assert twins[0].output == twins[1].output
+        for twin in twins:
+            socket.create_connection((twin.address, int(port))).close()
+            assert twin.wait(30) == 0
+    finally:
+        for twin in twins:
+            twin.terminate(0)
 
 
 def test_without_shims_the_environment_is_as_given() -> None:

@@ -501,6 +501,22 @@ def test_a_taken_port_is_recognised_in_any_language(output: str, port: str | Non
     )
 
 
+def test_with_an_address_of_its_own_the_remedy_is_to_bind_it() -> None:
+    output = "OSError: [Errno 98] error while attempting to bind on address ('0.0.0.0', 4243): address already in use"
+    assert address_in_use(output, "127.1.2.3") == (
+        "port 4243 that the extension listens on is taken: let it bind sandbox.localdomain, as on Lambda, which is"
+        " 127.1.2.3 here and no other test's; 127.0.0.1, localhost and 0.0.0.0 are everybody's"
+    )
+
+
+def test_a_port_that_is_taken_at_an_address_of_its_own_is_taken_by_a_sibling() -> None:
+    output = "2024/05/01 12:30:45 listen tcp 127.1.2.3:8124: bind: address already in use"
+    assert address_in_use(output, "127.1.2.3") == (
+        "port 8124 that the extension listens on is taken by another extension of this test: 127.1.2.3 is the"
+        " environment's own address, and on Lambda too all its extensions share one"
+    )
+
+
 def test_the_last_port_that_was_taken_is_named() -> None:
     output = "".join(f"listen tcp 127.0.0.1:{port}: bind: address already in use\nretry\n" for port in (8124, 8125))
     assert str(address_in_use(output)).startswith("port 8125 that")
