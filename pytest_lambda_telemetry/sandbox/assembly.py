@@ -248,8 +248,7 @@ def _open(sandbox: Sandbox, server: Server, undo: contextlib.ExitStack, *, follo
         undo.callback(foreign_clock.unwatch, sandbox)
     server.attach(desk.handle, desk.malformed)
     undo.callback(server.detach, desk.handle)
-    NAMES.install()
-    undo.callback(NAMES.uninstall)
+    undo.callback(NAMES.uninstall, NAMES.install())
 
     def is_ours(host: str, port: int) -> bool:
         return port == server.port and host in (LOOPBACK, "localhost", *SANDBOX_NAMES)

@@ -279,7 +279,7 @@ class Children:
     def obituary(self, process: ExtensionProcess) -> str:
         """How a process ended, for a message; from now on somebody was told."""
         self._told.add(process)
-        remedy = address_in_use(process.output)
+        remedy = address_in_use(process.output, process.address)
         return (
             f"the process of extension {process.name!r} ended by itself with exit code {process.returncode};"
             f" its last output:\n{process.last_lines}{f'{chr(10)}  {remedy}' if remedy else ''}"
