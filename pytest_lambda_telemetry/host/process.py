@@ -14,6 +14,7 @@ from select import POLLIN, poll
 from ..model.errors import MisuseError, WaitTimeout
 from ..real import Real
 from . import layers, leftovers
+from .activity import is_idle
 from .addresses import LOOPBACK
 from .child_names import Resolution, choose
 from .output import INBOX_BYTES, INBOX_LINES, Output
@@ -147,6 +148,12 @@ class ExtensionProcess:
     def pump(self) -> None:
         """Read what is in the pipe right now, without waiting: what it wrote before an answer is seen after it."""
         self._read()
+
+    def settled(self) -> bool | None:
+        """It sleeps, and all it has written was read; None where that cannot be seen."""
+        idle = is_idle(self.pid)
+        self._read()
+        return idle
 
     def stop(self) -> None:
         """Stop its process group where it stands (SIGSTOP), as Lambda freezes it; returns when it stands."""
