@@ -292,6 +292,7 @@ class LambdaTelemetry(Recorded):
         """Raise ProtocolViolation for everything the extension did wrong so far; clears what it raised."""
         self._require_open()
         self._sandbox.children.note_dead()
+        self._sandbox.audit.look(at_the_end=False)
         with self._sandbox.lock:
             self._sandbox.violations.check()
 

@@ -22,13 +22,17 @@ from ..engine.run import Engine
 from ..engine.turns import Turns
 from ..host.environ import lambda_variables
 from ..host.names import LOOPBACK, NAMES, SANDBOX_NAMES
+from ..host.threads import DEATH_WATCH
 from ..integrations import foreign_clock, passthrough
-from ..model.facts import Fact, Hinted
+from ..model.facts import Dropped, Fact, Hinted, ThreadDied
+from ..model.records import Subscription
 from ..settings import Settings
 from ..wire.sender import Sender
 from ..wire.server import Server
+from .audit import Audit
 from .children import Children
 from .invocations import Invocations
+from .listeners import Listeners
 from .phases import Phases
 from .plan import Plan, PlannedDeliverer
 from .player import Player
@@ -37,7 +41,7 @@ from .reception import LoopReport, Reception
 from .sandbox import Sandbox
 from .stage import Stage
 from .stand_in import StandIn
-from .violations import Violations
+from .violations import Violations, describe_thread_death
 from .waits import Waits
 
 
@@ -97,6 +101,8 @@ def _connect(
 
     def fold(fact: Fact) -> None:
         recordings.take(fact)
+        if isinstance(fact, Dropped):
+            audit.dropped(fact)
         lock.notify_all()  # whoever waits for something looks again
 
     turns = Turns(lock, abandon=sender.abandon)
@@ -116,13 +122,22 @@ def _connect(
         line_end="\n" if profile.observed else "",
     )
     turns.at_end.append(children.end_call)
+    listeners = Listeners(
+        sender,
+        lock=lock,
+        turns=turns,
+        may_be_starting=lambda subscription: _may_be_starting(subscription, extensions, children),
+        patience_s=settings.extension_timeout_s,
+    )
+    turns.at_end.append(listeners.end_call)
+    audit = Audit(lock=lock, recordings=recordings, listeners=listeners, violations=violations)
     outbox = Outbox(
         lock=lock,
         moments=moments,
         journal=journal,
         recordings=recordings,
         turns=turns,
-        deliverer=PlannedDeliverer(sender, plan, journal, lock),
+        deliverer=PlannedDeliverer(listeners, plan, journal, lock),
     )
     retry = settings.retry
     engine = Engine(
@@ -218,6 +233,7 @@ def _connect(
         phases=phases,
         children=children,
         violations=violations,
+        audit=audit,
         waits=waits,
         stage=stage,
         invocations=invocations,
@@ -227,6 +243,15 @@ def _connect(
     )
     _open(sandbox, server, undo, follows=follows)
     return sandbox
+
+
+def _may_be_starting(subscription: Subscription, extensions: Extensions, children: Children) -> bool:
+    """Its extension subscribed by itself, and has not ended: it is about to listen, if it does not yet."""
+    extension = extensions.by_id(subscription.extension_id)
+    if extension is None or extension.stand_in or extension.failed:
+        return False
+    process = children.of(extension.name)
+    return process is None or process.returncode is None
 
 
 def _clock(settings: Settings, lock: threading.Condition, undo: contextlib.ExitStack) -> Clock:
@@ -257,6 +282,15 @@ def _open(sandbox: Sandbox, server: Server, undo: contextlib.ExitStack, *, follo
         for notice in passthrough.install(is_ours):
             sandbox.journal.add(Hinted("test", notice))
     undo.callback(passthrough.uninstall, is_ours)
+
+    def thread_died(name: str, words: str) -> None:
+        with sandbox.lock:
+            sandbox.journal.add(ThreadDied(name, words))
+            if not sandbox.violations.ending:
+                sandbox.violations.add(describe_thread_death(name, words))
+
+    DEATH_WATCH.add(thread_died)
+    undo.callback(DEATH_WATCH.remove, thread_died)
     sandbox.phases.life = "open"
     if sandbox.clock.real:
         _deliver_in_background(sandbox, undo)

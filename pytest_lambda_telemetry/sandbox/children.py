@@ -9,9 +9,10 @@ from .. import events
 from ..api.parties import Extensions
 from ..engine.clock import Clock
 from ..engine.subscriber import Subscriber
+from ..host.arguments import extension_name
 from ..host.child_names import choose
 from ..host.output import INBOX_BYTES, INBOX_LINES, LINE_LIMIT
-from ..host.process import ExtensionProcess, address_in_use, extension_name
+from ..host.process import ExtensionProcess, address_in_use
 from ..model.errors import MisuseError
 from ..model.facts import (
     Fact,
@@ -103,6 +104,11 @@ class Children:
     def of(self, name: str) -> ExtensionProcess | None:
         """The process that runs this extension, the latest of several; None if we started none."""
         return next((process for process in reversed(self._all) if process.name == name), None)
+
+    @property
+    def unregistered(self) -> list[ExtensionProcess]:
+        """Those that run and have not registered yet."""
+        return [one for one in self if not one.registered and one.returncode is None and not one.closed]
 
     def registered(self, name: str) -> None:
         """An extension of this name has registered; the caller holds the lock."""

@@ -22,6 +22,7 @@ from ..protocol.states import Trigger
 from ..settings import Settings
 from ..views.entries import Entry, entries
 from ..views.text import timeline
+from .audit import Audit
 from .children import Children
 from .invocations import Invocations
 from .loops import in_event_loop
@@ -63,6 +64,7 @@ class Sandbox:
     phases: Phases
     children: Children
     violations: Violations
+    audit: Audit
     waits: Waits
     stage: Stage
     invocations: Invocations
@@ -95,6 +97,7 @@ class Sandbox:
         """The end of a test: whoever waits on next gets SHUTDOWN, children end."""
         if not self.closed:
             with self.turns.take_over():
+                self.audit.look(at_the_end=True)
                 self.stage.shutdown("spindown", all_polls=True, deliver=False)
             with self.lock:
                 self.extensions_api.end_polls()

@@ -15,6 +15,8 @@ from urllib.parse import quote
 from ..real import Real
 from .sockets import DeadlineSocket, connect
 
+REFUSED = "connection refused"
+"""The error of an attempt that nobody was there for."""
 _ANSWER_LIMIT = 1 << 20
 _BLOCK = 65536
 _QUOTE_LIMIT = 60
@@ -44,6 +46,7 @@ class Outcome:
     status: int | None
     error: str | None
     duration_ms: float
+    timed_out: bool = False
 
 
 class Sender:
@@ -59,8 +62,8 @@ class Sender:
         self._current: DeadlineSocket | None = None
         self._abandoned = False
 
-    def send(self, destination: Destination, body: bytes, *, key: object) -> Outcome:
-        """Deliver `body` as it is, once. `key` (hashable) tells subscriptions apart.
+    def send(self, destination: Destination, body: bytes, *, key: object, within_s: float | None = None) -> Outcome:
+        """Deliver `body` as it is, once. `key` (hashable) tells subscriptions apart; `within_s` allows less time.
 
         Over HTTP it is acknowledged by a 2xx status, over TCP by having been written. Never raises for what the
         network or the listener does.
@@ -72,7 +75,7 @@ class Sender:
                 return None
             return self._post(destination.port, _request(destination, body), key, deadline)
 
-        return self._attempt(deliver)
+        return self._attempt(deliver, within_s)
 
     def break_off(self, destination: Destination, body: bytes, *, key: object) -> Outcome:
         """Send what `send` would, but only half of the body, then reset the connection."""
@@ -119,18 +122,20 @@ class Sender:
             stream.close()
         self._streams.clear()
 
-    def _attempt(self, deliver: Callable[[float], int | None]) -> Outcome:
+    def _attempt(self, deliver: Callable[[float], int | None], within_s: float | None = None) -> Outcome:
         started = Real.monotonic()
         status = error = None
-        self._abandoned = False
+        timed_out = self._abandoned = False
+        limit_s = self.timeout_s if within_s is None else min(within_s, self.timeout_s)
         try:
-            status = deliver(started + self.timeout_s)
+            status = deliver(started + limit_s)
         except (OSError, HTTPException) as failure:
+            timed_out = isinstance(failure, TimeoutError)
             error = "given up: the call was cancelled" if self._abandoned else self._in_words(failure)
         finally:
             self._current = None
         ok = error is None and (status is None or 200 <= status < 300)
-        return Outcome(ok, status, error, (Real.monotonic() - started) * 1000)
+        return Outcome(ok, status, error, (Real.monotonic() - started) * 1000, timed_out)
 
     def _in_words(self, failure: OSError | HTTPException) -> str:
         return next(words(self, failure) for kind, words in _WORDS if isinstance(failure, kind))
@@ -242,7 +247,7 @@ def _quoted(text: str) -> str:
 
 
 _WORDS: tuple[tuple[type[Exception], Callable[[Sender, Exception], str]], ...] = (
-    (ConnectionRefusedError, lambda sender, failure: "connection refused"),
+    (ConnectionRefusedError, lambda sender, failure: REFUSED),
     (RemoteDisconnected, lambda sender, failure: "connection closed without an answer"),
     (ConnectionError, lambda sender, failure: "connection reset"),
     (TimeoutError, lambda sender, failure: f"timed out after {sender.timeout_s} s"),
