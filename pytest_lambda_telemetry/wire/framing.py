@@ -93,6 +93,13 @@ class Reader:
             length -= len(piece)
             yield piece
 
+    def endless(self) -> Iterator[bytes]:
+        """Everything that comes, in pieces, until the stream ends: raises Ended then."""
+        while True:
+            if not self.buffer and not self.fill():
+                raise Ended
+            yield self.take(_BLOCK)
+
 
 def read_fields(reader: Reader, *, trailer: bool = False) -> Fields:
     """Fields up to the empty line, in order; values without the blanks around them. Raises BadFraming."""

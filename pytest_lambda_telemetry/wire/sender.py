@@ -7,17 +7,14 @@ import string
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from http.client import BadStatusLine, HTTPException, HTTPResponse, RemoteDisconnected
 from socket import SHUT_RDWR
 from typing import Protocol
 from urllib.parse import quote
 
 from ..model.real import Real
+from .answer import Answer, NoAnswer
+from .framing import BadFraming
 from .sockets import DeadlineSocket, connect
-
-_ANSWER_LIMIT = 1 << 20
-_BLOCK = 65536
-_QUOTE_LIMIT = 60
 
 
 class Destination(Protocol):
@@ -125,14 +122,14 @@ class Sender:
         self._abandoned = False
         try:
             status = deliver(started + self.timeout_s)
-        except (OSError, HTTPException) as failure:
+        except (OSError, BadFraming) as failure:
             error = "given up: the call was cancelled" if self._abandoned else self._in_words(failure)
         finally:
             self._current = None
         ok = error is None and (status is None or 200 <= status < 300)
         return Outcome(ok, status, error, (Real.monotonic() - started) * 1000)
 
-    def _in_words(self, failure: OSError | HTTPException) -> str:
+    def _in_words(self, failure: OSError | BadFraming) -> str:
         return next(words(self, failure) for kind, words in _WORDS if isinstance(failure, kind))
 
     def _post(self, port: int, request: bytes, key: object, deadline: float) -> int:
@@ -160,16 +157,14 @@ class Sender:
     def _exchange(self, sock: DeadlineSocket, port: int, request: bytes, key: object, deadline: float) -> int:
         """Send a request and read the answer; the connection is kept when both went through to their ends."""
         sock.deadline, self._current = deadline, sock
+        answer = Answer(sock)
         keep = whole = False
         try:
-            with suppress(ConnectionError):  # there may be an answer all the same
-                whole = sock.write(request, on_input=_stop)
-            with _Answer(sock, method="POST") as answer:
-                answer.begin()
-                if sock.ended:
-                    raise HTTPException("it ended within its header")
-                keep = _read_to_end(answer, sock) and whole and not answer.will_close
-                return answer.status
+            with suppress(ConnectionError, TimeoutError):  # there may be an answer all the same
+                whole = sock.write(request, on_input=answer.take_early)
+            answer.read_head()
+            keep = answer.read_body() and whole
+            return answer.status
         finally:
             if keep:
                 self._idle[port] = key, sock
@@ -196,16 +191,6 @@ class Sender:
         self._streams[key] = stream
 
 
-class _Answer(HTTPResponse):
-    """An answer that passes over every interim one (1xx), not only over 100 Continue."""
-
-    def begin(self) -> None:
-        super().begin()
-        while self.status < 200:
-            self.headers = None  # type: ignore[assignment]  # what makes the base class begin again
-            super().begin()
-
-
 def _request(destination: Destination, body: bytes) -> bytes:
     """The bytes of a POST: one piece, because some listeners read only once."""
     fields = {
@@ -218,36 +203,12 @@ def _request(destination: Destination, body: bytes) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def _stop() -> bool:
-    """On input while a request is being sent: the listener answers early, so the rest of it is not wanted."""
-    return False
-
-
-def _read_to_end(answer: HTTPResponse, sock: DeadlineSocket) -> bool:
-    """Read and forget the body; whether its end was reached. Raises HTTPException for bad chunks."""
-    try:
-        for _ in range(_ANSWER_LIMIT // _BLOCK):
-            if not answer.read(_BLOCK):
-                return not sock.ended
-    except (HTTPException, ValueError):
-        if not sock.ended:
-            raise HTTPException("its body has bad chunks") from None
-    except OSError:
-        pass  # reset, or never ending: the status has been given
-    return False
-
-
-def _quoted(text: str) -> str:
-    return repr(text if len(text) <= _QUOTE_LIMIT else f"{text[:_QUOTE_LIMIT]}…")
-
-
 _WORDS: tuple[tuple[type[Exception], Callable[[Sender, Exception], str]], ...] = (
     (ConnectionRefusedError, lambda sender, failure: "connection refused"),
-    (RemoteDisconnected, lambda sender, failure: "connection closed without an answer"),
+    (NoAnswer, lambda sender, failure: "connection closed without an answer"),
     (ConnectionError, lambda sender, failure: "connection reset"),
     (TimeoutError, lambda sender, failure: f"timed out after {sender.timeout_s} s"),
-    (BadStatusLine, lambda sender, failure: f"not an HTTP answer: {_quoted(str(failure.args[0]))}"),
-    (HTTPException, lambda sender, failure: f"not an HTTP answer: {failure}"),
+    (BadFraming, lambda sender, failure: f"not an HTTP answer: {failure}"),
     (OSError, lambda sender, failure: str(failure)),
 )
 """What each failure is called; the first kind that fits."""
