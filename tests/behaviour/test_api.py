@@ -105,8 +105,13 @@ def test_a_bad_registration_is_refused(
 
 
 def test_a_name_cannot_command_the_terminal_that_shows_the_timeline(lambda_telemetry: LambdaTelemetry) -> None:
-    register("a\x1b[31mb")
-    assert "a\\x1b[31mb" in lambda_telemetry.timeline()
+    register("a\x9b31mb")
+    assert "a\\x9b31mb" in lambda_telemetry.timeline()
+    assert "\x9b" not in lambda_telemetry.timeline()
+
+
+def test_a_control_character_in_a_header_is_refused(lambda_telemetry: LambdaTelemetry) -> None:
+    assert error(enrol(name="a\x1b[31mb")) == (400, "BadRequest")
     assert "\x1b" not in lambda_telemetry.timeline()
 
 
