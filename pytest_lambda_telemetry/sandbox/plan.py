@@ -106,7 +106,7 @@ def delivery_fault(fault: object, times: object, to: tuple[Subscription, ...] | 
 
 def call_refusal(route: object, status: object, error_type: str | None, message: str | None, times: object) -> Planned:
     """An entry for the next calls of a route. Raises MisuseError."""
-    if not isinstance(route, str) or route not in NAMES:
+    if not checks.is_one_of(route, NAMES):
         raise MisuseError(f"there is no route {route!r}; reject_next takes one of {checks.quoted(NAMES)}")
     if not checks.is_whole(status, 400) or status > 599:
         raise MisuseError(f"status={status!r} is not valid: an error has a status from 400 to 599")
