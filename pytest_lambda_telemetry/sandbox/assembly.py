@@ -20,10 +20,11 @@ from ..engine.outbox import Outbox
 from ..engine.recordings import Recordings
 from ..engine.run import Engine
 from ..engine.turns import Turns
+from ..host.addresses import own_address
 from ..host.environ import lambda_variables
 from ..host.names import LOOPBACK, NAMES, SANDBOX_NAMES
 from ..host.threads import DEATH_WATCH
-from ..integrations import foreign_clock, passthrough
+from ..integrations import foreign_clock, passthrough, pytest_socket
 from ..model.facts import Dropped, Fact, Hinted, ThreadDied
 from ..model.records import Subscription
 from ..settings import Settings
@@ -36,7 +37,7 @@ from .listeners import Listeners
 from .phases import Phases
 from .plan import Plan, PlannedDeliverer
 from .player import Player
-from .process_wide import IDENTIFIERS, SHARED_SERVER
+from .process_wide import ENVIRONMENT_NUMBERS, IDENTIFIERS, SHARED_SERVER
 from .reception import LoopReport, Reception
 from .sandbox import Sandbox
 from .stage import Stage
@@ -88,6 +89,7 @@ def _connect(
         server = SHARED_SERVER.get() if shared else runtime_server()
         if not shared:
             undo.callback(server.close)
+    address = LOOPBACK if pytest_socket.is_guarding() else own_address(next(ENVIRONMENT_NUMBERS))
     variables = lambda_variables(
         runtime_api=server.address,
         function_name=settings.function_name,
@@ -120,8 +122,10 @@ def _connect(
         violations=violations,
         clock=clock,
         line_end="\n" if profile.observed else "",
+        address=address,
     )
     turns.at_end.append(children.end_call)
+    sender.addresses_of = lambda subscription: _addresses(subscription, address, children)
     listeners = Listeners(
         sender,
         lock=lock,
@@ -220,6 +224,7 @@ def _connect(
         lock=lock,
         runtime_api=server.address,
         variables=variables,
+        address=address,
         clock=clock,
         turns=turns,
         moments=moments,
@@ -243,6 +248,15 @@ def _connect(
     )
     _open(sandbox, server, undo, follows=follows)
     return sandbox
+
+
+def _addresses(subscription: object, address: str, children: Children) -> tuple[str, ...]:
+    """Where a subscription's listener may be: at the sandbox's own address first, which its names resolve to."""
+    if not isinstance(subscription, Subscription) or subscription.destination.host not in SANDBOX_NAMES:
+        return (LOOPBACK,)
+    process = children.of(subscription.extension_name)
+    seen = address if process is None else process.address
+    return (seen,) if seen == LOOPBACK else (seen, LOOPBACK)  # some listen at localhost, whatever they subscribe with
 
 
 def _may_be_starting(subscription: Subscription, extensions: Extensions, children: Children) -> bool:
@@ -273,7 +287,7 @@ def _open(sandbox: Sandbox, server: Server, undo: contextlib.ExitStack, *, follo
         undo.callback(foreign_clock.unwatch, sandbox)
     server.attach(desk.handle, desk.malformed)
     undo.callback(server.detach, desk.handle)
-    undo.callback(NAMES.uninstall, NAMES.install())
+    undo.callback(NAMES.uninstall, NAMES.install(sandbox.address))
 
     def is_ours(host: str, port: int) -> bool:
         return port == server.port and host in (LOOPBACK, "localhost", *SANDBOX_NAMES)

@@ -9,6 +9,7 @@ from .. import events
 from ..api.parties import Extensions
 from ..engine.clock import Clock
 from ..engine.subscriber import Subscriber
+from ..host.addresses import LOOPBACK
 from ..host.arguments import extension_name
 from ..host.child_names import choose
 from ..host.output import INBOX_BYTES, INBOX_LINES, LINE_LIMIT
@@ -54,6 +55,7 @@ class Children:
         violations: Violations,
         clock: Clock,
         line_end: str,
+        address: str = LOOPBACK,
     ) -> None:
         self._lock = lock
         self._journal = journal
@@ -62,6 +64,7 @@ class Children:
         self._violations = violations
         self._clock = clock
         self._line_end = line_end
+        self._address = address
         self._all: list[ExtensionProcess] = []
         self._told: set[ExtensionProcess] = set()  # of whose end a wait or a violation has told
         self._crashed: set[ExtensionProcess] = set()
@@ -82,13 +85,21 @@ class Children:
         name: str | None,
         variables: Mapping[str, str],
         cwd: str | os.PathLike[str] | None,
+        layer: str | os.PathLike[str] | None = None,
     ) -> ExtensionProcess:
         """Start one as Lambda would, with exactly these variables. Raises MisuseError where that cannot be."""
         name = extension_name(argv, name)
         resolution = choose()
         with self._lock:  # it can't register before it is known here
             process = ExtensionProcess(
-                argv, name=name, env=variables, cwd=cwd, on_lines=self._woken, resolution=resolution
+                argv,
+                name=name,
+                env=variables,
+                cwd=cwd,
+                on_lines=self._woken,
+                resolution=resolution,
+                address=self._address,
+                layer=layer,
             )
             self._all.append(process)
             if resolution.hint is not None and resolution.hint not in self.hints:

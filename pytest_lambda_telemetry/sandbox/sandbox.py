@@ -51,6 +51,7 @@ class Sandbox:
     lock: threading.Condition
     runtime_api: str
     variables: dict[str, str]
+    address: str
     clock: Clock
     turns: Turns
     moments: Moments
@@ -80,7 +81,7 @@ class Sandbox:
         """Put Lambda's variables into `os.environ`; the environment that did so last owns it."""
         if self._frame is not None:
             raise MisuseError("this environment is entered already")
-        self._frame = ENVIRON.enter(self.variables)
+        self._frame = ENVIRON.enter(self.variables, self.address)
 
     def leave(self) -> None:
         """Give `os.environ` back as it was."""
