@@ -134,7 +134,13 @@ def _connect(
         patience_s=settings.extension_timeout_s,
     )
     turns.at_end.append(listeners.end_call)
-    audit = Audit(lock=lock, recordings=recordings, listeners=listeners, violations=violations)
+    audit = Audit(
+        lock=lock,
+        recordings=recordings,
+        listeners=listeners,
+        violations=violations,
+        has_crashed=children.has_crashed,
+    )
     outbox = Outbox(
         lock=lock,
         moments=moments,

@@ -4,7 +4,7 @@ Folds over what was recorded, made when the test checks and when it ends; nothin
 counts. Each finding says what arrived, the rule, and what to do, and is told once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from threading import Condition
 
 from ..engine.recordings import Progress, Recordings
@@ -23,12 +23,19 @@ class Audit:
     """Of one environment."""
 
     def __init__(
-        self, *, lock: Condition, recordings: Recordings, listeners: Listeners, violations: Violations
+        self,
+        *,
+        lock: Condition,
+        recordings: Recordings,
+        listeners: Listeners,
+        violations: Violations,
+        has_crashed: Callable[[str], bool],
     ) -> None:
         self._lock = lock
         self._recordings = recordings
         self._listeners = listeners
         self._violations = violations
+        self._has_crashed = has_crashed
         self._told: set[Subscription] = set()
         self._dropped: dict[Subscription, int] = {}
 
@@ -43,7 +50,7 @@ class Audit:
             for progress in self._recordings.failing:
                 by_subscription.setdefault(progress.batch.subscription, []).append(progress)
             for subscription, failing in by_subscription.items():
-                if subscription not in self._told:
+                if subscription not in self._told and not self._has_crashed(subscription.extension_name):
                     text = self._finding(subscription, failing, at_the_end=at_the_end)
                     if text is not None:
                         self._told.add(subscription)

@@ -297,6 +297,11 @@ class Children:
                         extension.end()
                         self._violations.add(f"Extension.Crash: {self.obituary(process)}")
 
+    def has_crashed(self, name: str) -> bool:
+        """Its process ended by itself before SHUTDOWN: what came of that is no fault of its own."""
+        process = self.of(name)
+        return process is not None and process in self._crashed
+
     def dead(self, name: str | None) -> ExtensionProcess | None:
         """One that has ended and for which a wait waits in vain; without `name` only one nobody was told of yet."""
         for process in self:

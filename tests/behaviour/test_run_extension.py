@@ -482,7 +482,7 @@ def test_a_port_that_is_taken_is_recognised_and_the_remedy_told(
         lambda_telemetry.wait_until_ready("ext.py", timeout=AT_ONCE)
     remedy = str(caught.value).splitlines()[-1]
     assert "that the extension listens on is taken" in remedy
-    assert "let the extension" in remedy
+    assert "let it bind sandbox.localdomain, as on Lambda" in remedy
 
 
 # -- its end -----------------------------------------------------------------------------------------------------------
