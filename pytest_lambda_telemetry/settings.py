@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from .model.errors import MisuseError
-from .protocol.contract import Profile
+from .protocol.profiles import Fidelity, Profile
 from .protocol.schema import InitializationType
 
-Fidelity = Literal["documented", "observed"]
 LogFormat = Literal["Text", "JSON"]
 ClockName = Literal["auto", "virtual", "system", "freezegun", "time-machine"]
 

@@ -23,6 +23,7 @@ from ..host.environ import lambda_variables
 from ..host.names import LOOPBACK, NAMES, SANDBOX_NAMES
 from ..integrations import foreign_clock, passthrough
 from ..model.facts import Fact, Hinted
+from ..protocol import profiles
 from ..settings import Settings
 from ..wire.sender import Sender
 from ..wire.server import Server
@@ -112,7 +113,7 @@ def _connect(
         phases=phases,
         violations=violations,
         clock=clock,
-        line_end="\n" if profile.observed else "",
+        line_end=profiles.LINE_END.under(profile),
     )
     turns.at_end.append(children.end_call)
     retry = settings.retry
@@ -127,7 +128,7 @@ def _connect(
         output=children,
         watch=LoopWatch(children, LoopReport(journal, violations)),
         delay_ms=retry.delay_ms if retry else lambda _attempts: None,
-        cut=profile.observed,
+        record_limit=profiles.RECORD_LIMIT.under(profile),
     )
     reception = Reception(
         settings=settings, profile=profile, clock=clock, engine=engine, children=children, violations=violations

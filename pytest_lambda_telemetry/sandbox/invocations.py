@@ -8,7 +8,7 @@ from threading import Condition
 from ..api.parties import Extensions
 from ..engine.moments import Moments
 from ..engine.run import Engine
-from ..protocol.contract import Profile
+from ..protocol.profiles import Profile
 from ..protocol.states import Phase, Trigger
 from ..settings import Settings
 from ..story.invocation import Invoked

@@ -9,7 +9,9 @@ from ..model.event import Event
 from ..model.facts import Called, LoopFound, Outcome, Refused, Registered, StoodIn, Subscribed
 from ..model.ports import Recorder
 from ..model.records import Subscription
-from ..protocol.contract import LOGS, Profile
+from ..protocol import profiles
+from ..protocol.contract import LOGS
+from ..protocol.profiles import Profile
 from ..protocol.projection import View
 from ..protocol.schema import TelemetryType
 from ..settings import Settings
@@ -61,8 +63,9 @@ class Reception:
                 if not stand_in:
                     self._announce(subscription, "Subscribed")
             case Subscribed(subscription, again=True):
-                if self._profile.observed and not stand_in:
-                    self._announce(subscription, "Already subscribed")
+                state = profiles.STATE_AGAIN.under(self._profile)
+                if state is not None and not stand_in:
+                    self._announce(subscription, state)
             case Refused():
                 self._violations.refused(outcome)
 

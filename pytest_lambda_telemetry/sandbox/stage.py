@@ -19,7 +19,8 @@ from ..model.errors import MisuseError
 from ..model.event import Event
 from ..model.facts import Froze, InitEnded, NeverAsked, NobodyToTell, Thawed, Told
 from ..model.ports import Recorder
-from ..protocol.contract import SHUTDOWN_LIMITS_MS, Profile
+from ..protocol.contract import SHUTDOWN_LIMITS_MS
+from ..protocol.profiles import Profile
 from ..protocol.schema import TRACE_TYPE, LifecycleEvent, ShutdownReason, function_arn
 from ..protocol.states import Call, Phase, Trigger
 from ..real import Real

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_lambda_telemetry import LambdaTelemetry, MisuseError, ProtocolViolation, Settings, WaitTimeout, events
-from pytest_lambda_telemetry.settings import Fidelity
+from pytest_lambda_telemetry.protocol.profiles import Fidelity
 from tests.support.helpers import Listener, register, running
 from tests.support.programs import noted, program, subscriber
 
