@@ -83,14 +83,14 @@ def _error(status: int, telemetry: str, logs: str) -> Choice[ErrorAnswer]:
 
 UNDECODABLE_BODY = Difference(
     key="undecodable-body",
-    what="a Subscribe body that does not decode: no JSON, a field of another kind, missing or unknown, no such value",
+    what="a Subscribe body that does not decode: not JSON, a field missing, unknown or of another kind, a value unlisted",
     documented=_error(400, "ValidationError", "Logs.ValidationError"),
     observed=_error(400, "Telemetry.DeserializationError", "Logs.DeserializationError"),
     source="reference; seen",
 )
 INVALID_BODY = Difference(
     key="invalid-body",
-    what="a Subscribe body with a value out of bounds",
+    what="a Subscribe body that decodes, with a value that may not be: out of bounds, empty, reserved, twice",
     documented=_error(400, "ValidationError", "Logs.ValidationError"),
     observed=_error(400, "Telemetry.ValidationError", "Logs.ValidationError"),
     source="reference; seen",
