@@ -185,14 +185,16 @@ class ExtensionProcess:
     def _kill_all(self) -> None:
         """Kill the group, then whoever has left it, until nobody is found; a process takes a moment to be gone."""
         started = leftovers.descendants(self.pid)
+        dying: set[int] = set()  # one that is dying closes the pipe before it has ended
         self._signal(signal.SIGKILL)
         for _ in range(_ROUNDS):
             for pid in started:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
+            dying = leftovers.living(dying | started)
             self._last_reads()
             started = leftovers.descendants(self.pid) | (set() if self._at_end else leftovers.writers(self._source))
-            if not started:
+            if not (started or dying):
                 break
             Real.sleep(_ROUND_S)
         self._ended.wait()
