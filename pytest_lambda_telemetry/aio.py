@@ -17,6 +17,7 @@ from .model.errors import MisuseError
 from .model.event import Event, Record
 from .model.records import Buffering, Delivery, Extension, Subscription
 from .recorded import Recorded, Target
+from .sandbox.delivery_faults import DeliveryFault
 from .sandbox.invocation import Invocation, InvocationOptions, ShutdownReason
 from .sandbox.violations import ExpectedRejection
 from .script import Script
@@ -217,7 +218,7 @@ class AsyncLambdaTelemetry(Recorded):
 
     # -- faults, processes ---------------------------------------------------------------------------------------------
 
-    def fail_next_delivery(self, fault: str | int, times: int = 1, to: Target | None = None) -> None:
+    def fail_next_delivery(self, fault: DeliveryFault, times: int = 1, to: Target | None = None) -> None:
         """As LambdaTelemetry.fail_next_delivery."""
         self._sync.fail_next_delivery(fault, times, to)
 

@@ -38,7 +38,7 @@ def listener() -> Iterator[Listener]:
 # -- fail_next_delivery ------------------------------------------------------------------------------------------------
 
 
-def first_try(lambda_telemetry: LambdaTelemetry, listener: Listener, fault: str | int) -> Any:
+def first_try(lambda_telemetry: LambdaTelemetry, listener: Listener, fault: Any) -> Any:
     lambda_telemetry.subscribe(listener.uri, ["function"])
     lambda_telemetry.fail_next_delivery(fault)
     lambda_telemetry.emit(events.function("x" * 50))
@@ -69,12 +69,26 @@ def test_a_fault_hits_one_delivery(
 
 
 @pytest.mark.parametrize(("status", "ok"), [(500, False), (404, False), (302, False), (204, True)])
-def test_a_status_is_what_the_sender_believes_it_got(
+def test_of_a_status_the_listener_sees_nothing(
     lambda_telemetry: LambdaTelemetry, listener: Listener, status: int, ok: bool
 ) -> None:
     delivery = first_try(lambda_telemetry, listener, status)
     assert (delivery.ok, delivery.status) == (ok, status)
-    assert len(listener.bodies) == 1
+    assert listener.bodies == []
+    lambda_telemetry.advance(ms=100)
+    assert listener.bodies == ([] if ok else [delivery.body])
+
+
+@pytest.mark.parametrize(("fault", "status"), [("lost-answer", None), (("lost-answer", 503), 503)])
+def test_a_batch_whose_answer_is_lost_comes_again(
+    lambda_telemetry: LambdaTelemetry, listener: Listener, fault: Any, status: int | None
+) -> None:
+    delivery = first_try(lambda_telemetry, listener, fault)
+    assert (delivery.ok, delivery.status) == (False, status)
+    assert listener.bodies == [delivery.body]
+    [again] = lambda_telemetry.advance(ms=100)
+    assert [attempt.status for attempt in again.attempts] == [status, 200]
+    assert listener.bodies == [delivery.body, delivery.body]
 
 
 def test_a_duplicate_arrives_twice(lambda_telemetry: LambdaTelemetry, listener: Listener) -> None:
@@ -82,6 +96,8 @@ def test_a_duplicate_arrives_twice(lambda_telemetry: LambdaTelemetry, listener: 
     assert len(listener.bodies) == 2
     assert listener.bodies[0] == listener.bodies[1]
     assert len(lambda_telemetry.deliveries) == 1
+    lambda_telemetry.advance(seconds=60)
+    assert len(listener.bodies) == 2
 
 
 def test_a_split_batch_is_two_payloads_of_which_neither_is_json(
@@ -89,11 +105,13 @@ def test_a_split_batch_is_two_payloads_of_which_neither_is_json(
 ) -> None:
     delivery = first_try(lambda_telemetry, listener, "split")
     first, second = listener.bodies
-    assert first.endswith(b"}]")
-    assert first.removesuffix(b"}]") + second == delivery.body
+    envelope, _, _ = delivery.body.partition(b'"xxx')
+    assert first == envelope + b'"' + b"x" * 25 + b"}]"
+    assert second == envelope + b"x" * 25 + b'"}]'
     for body in listener.bodies:
         with pytest.raises(json.JSONDecodeError):
             json.loads(body)
+    assert delivery.ok
 
 
 def test_the_journal_tells_of_a_fault_that_the_answer_hides(
@@ -151,8 +169,11 @@ def test_a_fault_may_be_planned_before_anybody_subscribes(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"fault": "explode"}, "'explode' is no delivery fault; use one of 'refuse', 'reset', 'timeout', 'truncate',"),
-        ({"fault": 199}, "or a status 200-599"),
+        (
+            {"fault": "explode"},
+            "'explode' is no delivery fault; use one of 'refuse', 'lost-answer', 'duplicate', 'reset',",
+        ),
+        ({"fault": 199}, "a status 200-599, or ('lost-answer', a status)"),
         ({"fault": True}, "True is no delivery fault"),
         ({"fault": "reset", "times": 0}, "times=0 is not valid"),
         ({"fault": "reset", "times": True}, "times=True is not valid"),
