@@ -242,10 +242,10 @@ class AsyncLambdaTelemetry(Recorded):
     # -- strictness ----------------------------------------------------------------------------------------------------
 
     def expect_rejection(
-        self, match: str | None = None, timeout: float = 5.0
+        self, match: str | None = None, timeout: float = 5.0, *, route: str = "subscribe"
     ) -> AbstractAsyncContextManager[ExpectedRejection]:
         """As LambdaTelemetry.expect_rejection, with `async with`."""
-        return self._entered(partial(self._sync.expect_rejection, match, timeout), moving=None)
+        return self._entered(partial(self._sync.expect_rejection, match, timeout, route=route), moving=None)
 
     def check(self) -> None:
         """As LambdaTelemetry.check."""

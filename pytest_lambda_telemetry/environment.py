@@ -280,19 +280,20 @@ class LambdaTelemetry(Recorded):
     # -- strictness ----------------------------------------------------------------------------------------------------
 
     def expect_rejection(
-        self, match: str | None = None, timeout: float = 5.0
+        self, match: str | None = None, timeout: float = 5.0, *, route: str = "subscribe"
     ) -> AbstractContextManager[ExpectedRejection]:
         """A refused Subscribe inside the block is expected; waits for it, fails with ProtocolViolation if none came.
 
-        `match` is a regular expression to be found in `errorType: errorMessage`.
+        `match` is a regular expression to be found in `errorType: errorMessage`. `route` names another call: one of
+        those of `reject_next`.
         """
         self._forbid_blocking("expect_rejection()")
-        return self._expect_rejection(match, timeout)
+        return self._expect_rejection(match, timeout, route)
 
     @contextmanager
-    def _expect_rejection(self, match: str | None, timeout: float) -> Iterator[ExpectedRejection]:
+    def _expect_rejection(self, match: str | None, timeout: float, route: str) -> Iterator[ExpectedRejection]:
         sandbox = self._sandbox
-        with expecting(sandbox.violations, match, sandbox.lock) as expected:
+        with expecting(sandbox.violations, match, sandbox.lock, route) as expected:
             yield expected
             with self._waiting("expect_rejection()"):
                 sandbox.waits.rejection(expected, timeout)

@@ -90,7 +90,10 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Rejection:
-    """A Subscribe request that was refused. `faults` holds each message of its own, `message` what was answered."""
+    """A call that was refused. `faults` holds each message of its own, `message` what was answered.
+
+    `rejections` has those of Subscribe, `expect_rejection` those of the route that it is about.
+    """
 
     extension_name: str | None
     status: int
