@@ -127,6 +127,16 @@ class Payload:
         self.body = body
         self.released = False
 
+    @property
+    def kept(self) -> bytes:
+        """The bytes. Raises LambdaTelemetryError when they were let go."""
+        if self.released:
+            raise LambdaTelemetryError(
+                "the bytes of this delivery were let go to keep the journal within its limit;"
+                " raise lambda_telemetry_journal_limit in pytest's ini file to keep more"
+            )
+        return self.body
+
     def release(self) -> int:
         """Forget the bytes; how many they were."""
         size = len(self.body)
@@ -150,20 +160,12 @@ class Delivery:
 
         Raises LambdaTelemetryError when the journal's limit made it let the bytes go.
         """
-        if self.payload.released:
-            raise LambdaTelemetryError(
-                "the bytes of this delivery were let go to keep the journal within its limit;"
-                " raise lambda_telemetry_journal_limit in pytest's ini file to keep more"
-            )
-        return self.payload.body
+        return self.payload.kept
 
     @property
     def events(self) -> list[dict[str, Any]]:
         """The events as sent, decoded anew at each access."""
-        if self.subscription.destination.protocol == "TCP":
-            return [json.loads(line) for line in self.body.splitlines()]
-        decoded: list[dict[str, Any]] = json.loads(self.body)
-        return decoded
+        return decoded(self.payload, self.subscription.destination.protocol)
 
     @property
     def status(self) -> int | None:
@@ -178,6 +180,14 @@ class Delivery:
     def __repr__(self) -> str:
         how = "ok" if self.ok else "failed"
         return f"<Delivery to {self.subscription.extension_name} {how} [{summary(self.types)}]>"
+
+
+def decoded(payload: Payload, protocol: str) -> list[dict[str, Any]]:
+    """The events that the bytes of a batch carry over a protocol. Raises LambdaTelemetryError when they were let go."""
+    if protocol == "TCP":
+        return [json.loads(line) for line in payload.kept.splitlines()]
+    events: list[dict[str, Any]] = json.loads(payload.kept)
+    return events
 
 
 def summary(types: Sequence[str]) -> str:

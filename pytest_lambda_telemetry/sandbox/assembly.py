@@ -27,6 +27,7 @@ from ..model.facts import Fact, Hinted
 from ..settings import Settings
 from ..wire.sender import Sender
 from ..wire.server import Server
+from .arrivals import Arrivals
 from .children import Children
 from .invocations import Invocations
 from .phases import Phases
@@ -93,10 +94,11 @@ def _connect(
         region=settings.region,
     )
 
-    recordings = Recordings(limit)
+    recordings, arrivals = Recordings(limit), Arrivals(limit)
 
     def fold(fact: Fact) -> None:
         recordings.take(fact)
+        arrivals.take(fact)
         lock.notify_all()  # whoever waits for something looks again
 
     turns = Turns(lock, abandon=sender.abandon)
@@ -210,6 +212,7 @@ def _connect(
         moments=moments,
         journal=journal,
         recordings=recordings,
+        arrivals=arrivals,
         engine=engine,
         extensions=extensions,
         extensions_api=extensions_api,

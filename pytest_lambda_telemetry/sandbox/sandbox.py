@@ -22,6 +22,7 @@ from ..protocol.states import Trigger
 from ..settings import Settings
 from ..views.entries import Entry, entries
 from ..views.text import timeline
+from .arrivals import Arrivals
 from .children import Children
 from .invocations import Invocations
 from .loops import in_event_loop
@@ -55,6 +56,7 @@ class Sandbox:
     moments: Moments
     journal: Journal
     recordings: Recordings
+    arrivals: Arrivals
     engine: Engine
     extensions: Extensions
     extensions_api: ExtensionsApi
