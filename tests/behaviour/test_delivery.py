@@ -13,6 +13,7 @@ import pytest
 
 from pytest_lambda_telemetry import (
     Delivery,
+    DeliveryFault,
     LambdaTelemetry,
     MisuseError,
     Retry,
@@ -314,7 +315,7 @@ def test_the_snapshot_in_deliveries_is_replaced_at_each_attempt_and_older_ones_s
 
 
 @pytest.mark.parametrize("fault", ["refuse", "reset", 418])
-def test_an_injected_fault_is_retried_like_a_real_one(fault: str | int) -> None:
+def test_an_injected_fault_is_retried_like_a_real_one(fault: DeliveryFault) -> None:
     with environment() as fake, Listener() as listener:
         fake.subscribe(listener.uri, buffering={"timeoutMs": 25})
         fake.fail_next_delivery(fault, times=2)
