@@ -74,23 +74,47 @@ def test_an_event_named_twice_counts_once() -> None:
     assert register(["SHUTDOWN", "INVOKE", "SHUTDOWN"]) == ("SHUTDOWN", "INVOKE")
 
 
+@pytest.mark.parametrize("raw", [b"{}", b'{"events": null}', b'{"events": []}', b'{"configurationKeys": []}'])
+def test_events_may_be_left_out(raw: bytes) -> None:
+    assert register(raw=raw) == ()
+
+
+@pytest.mark.parametrize("key", ["events", "Events", "EVENTS", "eVents"])
+def test_the_name_of_events_is_matched_without_regard_to_case(key: str) -> None:
+    assert register(raw=json.dumps({key: ["SHUTDOWN"]}).encode()) == ("SHUTDOWN",)
+
+
 def test_other_fields_of_the_body_are_ignored() -> None:
-    assert register(raw=b'{"events": ["INVOKE"], "configurationKeys": []}') == ("INVOKE",)
+    raw = b'{"events": ["INVOKE"], "configurationKeys": null, "event": ["SHUTDOWN"]}'
+    assert register(raw=raw) == ("INVOKE",)
+
+
+@pytest.mark.parametrize("raw", [b'{"configurationKeys": ["A"]}', b'{"events": [], "ConfigurationKeys": "A"}'])
+def test_configuration_keys_are_deprecated(raw: bytes) -> None:
+    verdict = refusal(register(raw=raw))
+    assert verdict.error_type == "InvalidRequestFormat"
+    assert verdict.message.startswith("configurationKeys is deprecated")
+    assert "environment variables" in verdict.faults[0].rule
 
 
 @pytest.mark.parametrize("name", [None, "", " "])
 def test_a_name_is_needed(name: str | None) -> None:
-    assert refusal(register(name=name)).error_type == "Extension.InvalidExtensionName"
+    verdict = refusal(register(name=name))
+    assert (verdict.error_type, verdict.message) == ("Extension.InvalidExtensionName", "Empty extension name")
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"{", b"[]", b"null", b"{}", b'{"events": "INVOKE"}', b'{"events": null}', b"\xff"]
+    "raw",
+    [
+        *(b"", b"{", b"[]", b"null", b'"INVOKE"', b"\xff"),
+        *(b'{"events": "INVOKE"}', b'{"events": false}', b'{"events": {}}', b'{"events": ["INVOKE", 1]}'),
+    ],
 )
-def test_a_body_needs_an_array_of_events(raw: bytes) -> None:
+def test_a_body_is_an_object_whose_events_are_an_array_of_strings(raw: bytes) -> None:
     assert refusal(register(raw=raw)).error_type == "InvalidRequestFormat"
 
 
-@pytest.mark.parametrize("event", ["invoke", "RESTORE", "", 1, None, [], {}, "\ud800"])
+@pytest.mark.parametrize("event", ["invoke", "RESTORE", "", None, "\ud800"])
 def test_events_that_do_not_exist(event: object) -> None:
     verdict = refusal(register(["INVOKE", event]))
     assert verdict.error_type == "Extension.InvalidEventType"
@@ -131,20 +155,35 @@ def test_a_name_registers_once() -> None:
 
 
 def test_init_ends_registration() -> None:
-    assert refusal(register(init_over=True)).error_type == "Extension.RegistrationClosed"
+    verdict = refusal(register(init_over=True))
+    assert verdict.error_type == "Extension.RegistrationClosed"
+    assert verdict.message == "Extension registration closed already"
 
 
 def test_ten_extensions_are_the_most() -> None:
     names = [f"ext-{number}" for number in range(10)]
     assert register(taken=names[:9]) == ("INVOKE", "SHUTDOWN")
-    assert refusal(register(taken=names)).error_type == "Extension.TooManyExtensions"
+    verdict = refusal(register(taken=names))
+    assert (verdict.error_type, verdict.message) == (
+        "Extension.TooManyExtensions",
+        "Extension limit (10) reached",
+    )
 
 
-def test_who_asks_comes_before_whether_it_may_and_that_before_what_it_says() -> None:
-    wrong: dict[str, Any] = {"raw": b"{", "init_over": True, "taken": ("ext",)}
-    assert refusal(register(name="", **wrong)).error_type == "Extension.InvalidExtensionName"
-    assert refusal(register(**wrong)).error_type == "Extension.RegistrationClosed"
-    assert refusal(register(raw=b"{", taken=("ext",))).error_type == "Extension.InvalidExtensionState"
+def test_the_order_of_checks_is_name_body_events_taken_closed_limit() -> None:
+    names = ["ext", *(f"ext-{number}" for number in range(9))]
+    wrong: dict[str, Any] = {"init_over": True, "taken": names}
+    expected: list[tuple[dict[str, Any], str]] = [
+        ({"name": "", "raw": b"{"}, "Extension.InvalidExtensionName"),
+        ({"raw": b"{"}, "InvalidRequestFormat"),
+        ({"events": ["NONE"]}, "Extension.InvalidEventType"),
+        ({}, "Extension.InvalidExtensionState"),
+        ({"name": "other"}, "Extension.RegistrationClosed"),
+        ({"name": "other", "init_over": False}, "Extension.TooManyExtensions"),
+    ]
+    assert [refusal(register(**{**wrong, **changes})).error_type for changes, _ in expected] == [
+        error_type for _, error_type in expected
+    ]
 
 
 @pytest.mark.parametrize("header", [None, "", " "])
