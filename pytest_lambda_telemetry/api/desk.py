@@ -77,7 +77,7 @@ class Desk:
         """Answer one request; blocks while `event/next` holds its poll. None: close without an answer."""
         with self._lock, self._one_moment() as now:
             if self._is_stray(request):
-                extension_id = request.headers.get(calls.IDENTIFIER, "")
+                extension_id = calls.sender_id(request.headers) or request.headers.get(calls.IDENTIFIER, "")
                 self._journal.add(Stray(extension_id, request.method, request.target))
                 refusal = unknown_identifier(extension_id)
                 return HttpResponse(status=refusal.status, body=refusal.body, close=request.expired())
@@ -105,11 +105,10 @@ class Desk:
             self._finish(call, answer)
 
     def _is_stray(self, request: HttpRequest) -> bool:
-        identifier = request.headers.get(calls.IDENTIFIER, "").lower()
-        return request.expired() or self._identifier_is_stray(identifier)
+        return request.expired() or self._identifier_is_stray(calls.sender_id(request.headers))
 
     def _named(self, request: HttpRequest) -> str | None:
-        extension = self._extensions.by_id(request.headers.get(calls.IDENTIFIER, "").lower())
+        extension = self._extensions.by_id(calls.sender_id(request.headers))
         return extension.name if extension else request.headers.get(calls.NAME) or None
 
     # -- dispatch ------------------------------------------------------------------------------------------------------

@@ -5,12 +5,15 @@ Sources: Extensions API and AWS's own emulator, which has the order of checks; e
 
 import re
 from collections.abc import Collection
+from uuid import UUID
 
 from . import contract
 from .contract import Profile, Refusal, single
 from .strict_json import Body, printable, shown
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DASHED = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_UUID = re.compile(rf"(?:urn:uuid:)?{_DASHED}|\{{{_DASHED}\}}|[0-9a-f]{{32}}")  # the forms that AWS's emulator reads
+_ERROR_TYPE = re.compile(r"Extension\.[A-Z][A-Za-z]+")  # AWS's emulator; any other is replaced
 
 _IDENTIFIER_RULE = "send the Lambda-Extension-Identifier that the answer to register carried, a UUID"
 _BODY_RULE = 'the body is a JSON object such as {"events": ["INVOKE", "SHUTDOWN"]}; without events it is {}'
@@ -18,8 +21,17 @@ _DEPRECATED = "configurationKeys"
 _DEPRECATED_RULE = "leave configurationKeys out: the function's environment variables are the extension's too"
 
 
+def canonical(header: str | None) -> str:
+    """The UUID in a Lambda-Extension-Identifier header, however it is written, with dashes in lower case.
+
+    Empty where there is none. This is how identifiers are compared.
+    """
+    text = (header or "").strip().lower()
+    return str(UUID(text)) if _UUID.fullmatch(text) else ""
+
+
 def identify(header: str | None) -> str | Refusal:
-    """The identifier in a Lambda-Extension-Identifier header (None: there was none), as a lower-case UUID."""
+    """The identifier in a Lambda-Extension-Identifier header (None: there was none), in canonical form."""
     text = (header or "").strip()
     if not text:
         return single(
@@ -28,14 +40,12 @@ def identify(header: str | None) -> str | Refusal:
             "Missing Lambda-Extension-Identifier header",
             _IDENTIFIER_RULE,
         )
-    if not _UUID.fullmatch(text.lower()):
-        return single(
-            403,
-            "Extension.InvalidExtensionIdentifier",
-            "Invalid Lambda-Extension-Identifier",
-            f"{_IDENTIFIER_RULE}; {shown(text)} arrived",
-        )
-    return text.lower()
+    return canonical(text) or single(
+        403,
+        "Extension.InvalidExtensionIdentifier",
+        "Invalid Lambda-Extension-Identifier",
+        f"{_IDENTIFIER_RULE}; {shown(text)} arrived",
+    )
 
 
 def unknown_identifier(identifier: str) -> Refusal:
@@ -136,14 +146,25 @@ def _bad_format(message: str, rule: str = _BODY_RULE) -> Refusal:
     return single(403, "InvalidRequestFormat", message, rule)
 
 
-def error_report(header: str | None) -> str | Refusal:
-    """The error type in the Lambda-Extension-Function-Error-Type header of init/error or exit/error."""
+def error_report(header: str | None, default: str) -> str | Refusal:
+    """The error type that Lambda reports, from the Lambda-Extension-Function-Error-Type header of an error report.
+
+    `default` stands for one that does not look like `Extension.Name` (AWS's emulator).
+    """
     text = (header or "").strip()
     if text:
-        return text
+        return text if _ERROR_TYPE.fullmatch(text) else default
     return single(
         403,
         "Extension.MissingHeader",
-        "Missing Lambda-Extension-Function-Error-Type header",
+        "Lambda-Extension-Function-Error-Type not found",
         "say what went wrong in Lambda-Extension-Function-Error-Type, for instance Extension.ConfigInvalid",
+    )
+
+
+def replaced(given: str, reported: str) -> str:
+    """What the journal says of an error type that Lambda does not report."""
+    return (
+        f"the error type {shown(given)} does not look like Extension.Name, such as Extension.ConfigInvalid:"
+        f" Lambda reports {reported}"
     )

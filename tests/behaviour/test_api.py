@@ -144,12 +144,13 @@ def test_an_internal_extension_may_not_have_shutdown(lambda_telemetry: LambdaTel
 
 # -- identifiers, methods, paths ---------------------------------------------------------------------------------------
 
+BROKEN = {"Lambda-Extension-Function-Error-Type": "Extension.Broken"}
 CALLS: dict[str, Callable[[dict[str, str]], Answer]] = {
     "subscribe": lambda headers: call("PUT", TELEMETRY, subscribe_body(4243), headers),
     "logs": lambda headers: call("PUT", LOGS, subscribe_body(4243), headers),
     "next": lambda headers: call("GET", f"{EXTENSION}/event/next", None, headers),
-    "init error": lambda headers: call("POST", f"{EXTENSION}/init/error", {}, headers),
-    "exit error": lambda headers: call("POST", f"{EXTENSION}/exit/error", {}, headers),
+    "init error": lambda headers: call("POST", f"{EXTENSION}/init/error", {}, {**headers, **BROKEN}),
+    "exit error": lambda headers: call("POST", f"{EXTENSION}/exit/error", {}, {**headers, **BROKEN}),
 }
 
 
@@ -172,8 +173,27 @@ def test_without_a_good_identifier_nothing_goes(
     assert answer.body["errorMessage"] == message
 
 
-def test_an_identifier_may_be_in_upper_case(lambda_telemetry: LambdaTelemetry) -> None:
-    assert subscribe(register().upper(), subscribe_body(4243)).status == 200
+@lenient
+@pytest.mark.parametrize(
+    "form", [str.upper, "{{{}}}".format, "urn:uuid:{}".format, lambda identifier: identifier.replace("-", "")]
+)
+def test_an_identifier_may_be_written_in_any_form_of_a_uuid(
+    lambda_telemetry: LambdaTelemetry, form: Callable[[str], str]
+) -> None:
+    identifier = form(register())
+    assert subscribe(identifier, subscribe_body(4243)).status == 200
+    assert report("exit", identifier).status == 202
+    assert poll(identifier).body["errorMessage"] == "Extension ext is ExitError: next is not allowed"
+
+
+def test_a_poll_finds_its_extension_by_any_form_of_its_identifier(lambda_telemetry: LambdaTelemetry) -> None:
+    identifier = register()
+    thread = threading.Thread(target=poll, args=(f"urn:uuid:{identifier.upper()}",))
+    thread.start()
+    lambda_telemetry.wait_until_ready("ext")
+    assert lambda_telemetry.extensions[0].state == "Ready"
+    lambda_telemetry.shutdown()
+    thread.join()
 
 
 @pytest.mark.parametrize(
@@ -449,18 +469,29 @@ def test_a_reported_error_is_accepted_and_ends_the_extension(lambda_telemetry: L
     assert extension.errors == ("Extension.Broken",)
     for refused in (
         poll(identifier),
-        report("init", identifier),
-        report("exit", identifier),
+        report("exit" if kind == "init" else "init", identifier),
         subscribe(identifier, subscribe_body(4243)),
     ):
         assert error(refused) == (403, "Extension.InvalidExtensionState")
+    again = report(kind, identifier, "Extension.Other")
+    assert (again.status, again.raw) == (202, b'{"status":"OK"}')
+    assert lambda_telemetry.extensions == (extension,)
+
+
+@pytest.mark.parametrize(("kind", "reported"), [("init", "Extension.InitError"), ("exit", "Extension.ExitError")])
+def test_an_error_type_of_another_form_is_replaced(lambda_telemetry: LambdaTelemetry, kind: str, reported: str) -> None:
+    assert report(kind, register(), "ConfigInvalid").status == 202
+    assert lambda_telemetry.extensions[0].errors == (reported,)
+    assert 'the error type "ConfigInvalid" does not look like Extension.Name' in lambda_telemetry.timeline()
 
 
 @lenient
 @pytest.mark.parametrize("kind", ["init", "exit"])
 def test_a_reported_error_has_a_type(lambda_telemetry: LambdaTelemetry, kind: str) -> None:
     identifier = register()
-    assert error(report(kind, identifier, None)) == (403, "Extension.MissingHeader")
+    for sender in (identifier, UNKNOWN):  # looked at before the sender is looked up
+        assert error(report(kind, sender, None)) == (403, "Extension.MissingHeader")
+    assert error(report(kind, "me", None)) == (403, "Extension.InvalidExtensionIdentifier")
     assert report(kind, identifier).status == 202
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pytest_lambda_telemetry.protocol.contract import Profile, Refusal
 from pytest_lambda_telemetry.protocol.registration import (
+    canonical,
     error_report,
     identify,
     unknown_identifier,
@@ -40,9 +41,12 @@ def refusal(verdict: object) -> Refusal:
     return verdict
 
 
-@pytest.mark.parametrize("header", [ID, ID.upper(), f" {ID} "])
-def test_an_identifier_is_a_uuid_in_lower_case(header: str) -> None:
-    assert identify(header) == ID
+FORMS = [ID, ID.upper(), f" {ID} ", f"{{{ID}}}", f"urn:uuid:{ID}", f"URN:UUID:{ID.upper()}", ID.replace("-", "")]
+
+
+@pytest.mark.parametrize("header", FORMS)
+def test_an_identifier_is_a_uuid_in_any_of_its_forms(header: str) -> None:
+    assert identify(header) == canonical(header) == ID
 
 
 @pytest.mark.parametrize("header", [None, "", "  "])
@@ -52,11 +56,19 @@ def test_a_missing_identifier(header: str | None) -> None:
     assert verdict.message == "Missing Lambda-Extension-Identifier header"
 
 
-@pytest.mark.parametrize("header", ["x", ID[:-1], f"{{{ID}}}", f"urn:uuid:{ID}", ID.replace("-", ""), f"{ID}, {ID}"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("x", ID[:-1], f"{ID}0", f"{ID}, {ID}", ID.replace("8", "g"), ID.replace("-", "", 1)),
+        *(f"{{{ID}", f"{ID}}}", f"({ID})", f"uuid:{ID}", f"urn:uuid:{{{ID}}}", f"urn:uuid:{ID.replace('-', '')}"),
+        f"{{{ID.replace('-', '')}}}",
+    ],
+)
 def test_an_identifier_that_is_no_uuid(header: str) -> None:
     verdict = refusal(identify(header))
     assert verdict.error_type == "Extension.InvalidExtensionIdentifier"
     assert verdict.message == "Invalid Lambda-Extension-Identifier"
+    assert canonical(header) == ""
 
 
 def test_an_identifier_that_nobody_has() -> None:
@@ -188,19 +200,35 @@ def test_the_order_of_checks_is_name_body_events_taken_closed_limit() -> None:
 
 @pytest.mark.parametrize("header", [None, "", " "])
 def test_an_error_report_needs_its_type(header: str | None) -> None:
-    verdict = refusal(error_report(header))
+    verdict = refusal(error_report(header, "Extension.InitError"))
     assert verdict.error_type == "Extension.MissingHeader"
-    assert verdict.message == "Missing Lambda-Extension-Function-Error-Type header"
+    assert verdict.message == "Lambda-Extension-Function-Error-Type not found"
 
 
-def test_an_error_report_may_have_any_type() -> None:
-    assert error_report(" Extension.ConfigInvalid ") == "Extension.ConfigInvalid"
+@pytest.mark.parametrize("header", ["Extension.ConfigInvalid", " Extension.Az ", "Extension.AA"])
+def test_an_error_type_of_the_right_form_is_reported(header: str) -> None:
+    assert error_report(header, "Extension.InitError") == header.strip()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("Failed", "Runtime.ExitError", "extension.Failed", "Extension.", "Extension.A", "Extension.failed"),
+        *("Extension.Config2", "Extension.Bad-Config", "My.Extension.Failed", "Extension.Bad Config", "Extension.A.B"),
+    ],
+)
+def test_another_error_type_is_reported_as_the_default(header: str) -> None:
+    assert error_report(header, "Extension.ExitError") == "Extension.ExitError"
 
 
 @EXAMPLES
 @given(header=st.none() | st.text(max_size=40), raw=st.binary(max_size=40), internal=st.booleans())
 def test_any_header_and_any_bytes_get_a_verdict(header: str | None, raw: bytes, internal: bool) -> None:
-    verdicts = (identify(header), error_report(header), register(name=header, raw=raw, internal=internal))
+    verdicts = (
+        identify(header),
+        error_report(header, "Extension.InitError"),
+        register(name=header, raw=raw, internal=internal),
+    )
     for verdict in verdicts:
         if isinstance(verdict, Refusal):
             json.loads(verdict.body)
