@@ -85,8 +85,8 @@ class Reports:
     caller: Caller
     state: ExtensionState
     error_type: str
-    again: bool
-    remark: str
+    again: bool = False
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def report_error(call: Call, headers: Headers, environment: Environment) -> Repo
 def subscribe(
     api: Api, headers: Headers, body: Body, environment: Environment, *, loopback_allowed: bool = False
 ) -> Subscribes | Unsupported | Denied:
-    """PUT /2022-07-01/telemetry and PUT /2020-08-15/logs: identifier, state, phase, the other API, body."""
+    """PUT /2022-07-01/telemetry and PUT /2020-08-15/logs: identifier, state, phase, which API, body."""
     profile = environment.profile
     if profile.local_testing:
         return Unsupported(contract.not_supported(api))
@@ -167,6 +167,8 @@ def subscribe(
         return Denied(state, caller.name)
     if environment.init_over:
         return Denied(contract.subscription_closed(api), caller.name)
+    if profile.managed_instances and api is contract.LOGS:
+        return Denied(contract.no_logs_api(), caller.name)
     if caller.api not in (None, api):
         other = contract.already_subscribed_elsewhere(profile, extension_name=caller.name, api=api)
         return Denied(other, caller.name)

@@ -107,6 +107,8 @@ def _may_register(name: str, taken: Collection[str], init_over: bool) -> Refusal
 
 
 def _events(given: Body, profile: Profile, internal: bool) -> tuple[str, ...] | Refusal:
+    if given.too_large:
+        return contract.too_large()
     if given.error is not None:
         return _bad_format(given.error.message)
     if not isinstance(given.value, dict):

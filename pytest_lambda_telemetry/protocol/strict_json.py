@@ -50,11 +50,15 @@ def decode(raw: bytes) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Bytes that were read once: `value` is the decoded JSON, None where `error` says why there is none."""
+    """Bytes that were read once: `value` is the decoded JSON, None where `error` says why there is none.
+
+    `too_large`: there were more than are read, and none is kept.
+    """
 
     raw: bytes
     value: object = None
     error: DecodeError | None = None
+    too_large: bool = False
 
 
 def read(raw: bytes) -> Body:

@@ -78,6 +78,8 @@ def validate_body(
     `loopback_allowed` lets 127.0.0.1, localhost and 0.0.0.0 in as destination hosts, as the profile's
     `allow_loopback_destination` does.
     """
+    if given.too_large:
+        return contract.too_large()
     if given.error is not None:
         return contract.refused_body(profile, api, [(Kind.UNDECODABLE, Fault(given.error.message, _BODY_RULE))])
     body = given.value

@@ -222,6 +222,44 @@ def test_an_unknown_path_is_not_found(lambda_telemetry: LambdaTelemetry, path: s
         assert sock.makefile("rb").readline().split()[1] == b"404"
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", f"{EXTENSION}/register/"),
+        ("GET", f"{EXTENSION}/event/next/"),
+        ("POST", f"{EXTENSION}/init/error/"),
+        ("POST", f"{EXTENSION}/exit/error/"),
+        ("PUT", f"{LOGS}/"),
+        ("PUT", f"{TELEMETRY}//"),
+        ("PUT", "/2025-01-29/telemetry"),
+    ],
+)
+@lenient
+def test_a_trailing_slash_anywhere_else_and_another_version_are_not_found(
+    lambda_telemetry: LambdaTelemetry, method: str, path: str
+) -> None:
+    assert error(call(method, path, {}, {IDENTIFIER: register(), **BROKEN}))[0] == 404
+
+
+@pytest.mark.lambda_telemetry(strict=False, fidelity="observed")
+def test_the_live_service_writes_every_error_in_its_own_way(lambda_telemetry: LambdaTelemetry) -> None:
+    identifier = register()
+    lambda_telemetry.reject_next("next", 500)
+    answers = [
+        subscribe(identifier, {}),
+        call("PUT", "/nothing"),
+        call("POST", TELEMETRY),
+        subscribe("me", {}),
+        enrol(["NONE"]),
+        poll(identifier),
+        call("PUT", TELEMETRY, headers={IDENTIFIER: identifier}, raw=b" " * 2_000_000),
+    ]
+    assert [answer.status for answer in answers] == [400, 404, 405, 403, 403, 500, 413]
+    for answer in answers:
+        assert list(answer.body) == ["errorMessage", "errorType"]
+        assert answer.raw == json.dumps(answer.body, separators=(",", ":")).encode() + b"\n"
+
+
 def test_a_trailing_slash_and_a_query_are_tolerated(lambda_telemetry: LambdaTelemetry) -> None:
     answer = call("PUT", f"{TELEMETRY}/?a=b", subscribe_body(4243), {IDENTIFIER: register()})
     assert (answer.status, answer.raw) == (200, b'"OK"')
@@ -535,6 +573,29 @@ def test_a_subscribe_whose_body_is_too_large_is_a_rejection_too(lambda_telemetry
     assert (answer.status, answer.body["errorType"]) == (413, "RequestEntityTooLarge")
     assert (expected.rejection.status, expected.rejection.extension_name) == (413, "ext")
     assert [request.status for request in lambda_telemetry.requests] == [200, 413]
+
+
+@lenient
+def test_what_comes_before_the_body_is_checked_although_the_body_is_too_large(
+    lambda_telemetry: LambdaTelemetry,
+) -> None:
+    def send(method: str, path: str, **headers: str) -> tuple[int, str]:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return error(call(method, path, headers=named, raw=b" " * 2_000_000))
+
+    identifier = register()
+    too_large = (413, "RequestEntityTooLarge")
+    assert send("PUT", TELEMETRY) == (403, "Extension.MissingExtensionIdentifier")
+    assert send("PUT", TELEMETRY, Lambda_Extension_Identifier="me") == (403, "Extension.InvalidExtensionIdentifier")
+    assert send("PUT", TELEMETRY, Lambda_Extension_Identifier=UNKNOWN)[1] == "Extension.UnknownExtensionIdentifier"
+    assert send("PUT", TELEMETRY, Lambda_Extension_Identifier=identifier) == too_large
+    assert send("POST", f"{EXTENSION}/register") == (403, "Extension.InvalidExtensionName")
+    assert send("POST", f"{EXTENSION}/register", Lambda_Extension_Name="new") == too_large
+    assert send("GET", f"{EXTENSION}/event/next", Lambda_Extension_Identifier=identifier) == too_large
+    assert send("POST", f"{EXTENSION}/exit/error", Lambda_Extension_Identifier=identifier) == too_large
+    assert report("exit", identifier).status == 202
+    assert send("PUT", TELEMETRY, Lambda_Extension_Identifier=identifier) == (403, "Extension.InvalidExtensionState")
+    assert [rejection.status for rejection in lambda_telemetry.rejections] == [403, 403, 403, 413, 403]
 
 
 def test_a_failure_of_our_own_fails_the_test_and_is_in_the_journal() -> None:

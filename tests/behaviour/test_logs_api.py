@@ -235,6 +235,17 @@ def test_in_local_testing_it_is_not_supported(lambda_telemetry: LambdaTelemetry,
     )
 
 
+@pytest.mark.lambda_telemetry(initialization_type="lambda-managed-instances")
+def test_managed_instances_have_none(lambda_telemetry: LambdaTelemetry, listener: Listener) -> None:
+    identifier = register(events=["SHUTDOWN"])
+    with lambda_telemetry.expect_rejection("Logs API is not supported") as expected:
+        answer = subscribe_logs(identifier, listener.port, types=[])
+    assert (answer.status, answer.body["errorType"]) == (403, "Logs.NotSupported")
+    assert expected.rejection.extension_name == "ext"
+    body = subscribe_body(listener.port, schemaVersion="2025-01-29")
+    assert subscribe(identifier, body).status == 200
+
+
 def test_an_unexpected_refusal_is_a_violation(listener: Listener) -> None:
     with pytest.raises(ProtocolViolation, match=r"was refused: 400 Logs\.ValidationError"), LambdaTelemetry():
         subscribe_logs(register(), listener.port, types=["everything"])

@@ -481,6 +481,7 @@ def test_the_logs_api_has_error_types_of_its_own() -> None:
         (contract.not_supported(LOGS), 202, "Logs.NotSupported", "Logs API is not supported"),
         (contract.too_large(), 413, "RequestEntityTooLarge", "the request body is larger than 1048576 bytes"),
         (contract.method_not_allowed("PUT"), 405, "MethodNotAllowed", "this path answers PUT only"),
+        (contract.no_logs_api(), 403, "Logs.NotSupported", "Logs API is not supported"),
         (contract.not_found("/\udcff"), 404, "NotFound", "there is nothing at /\\udcff"),
     ],
 )
@@ -488,6 +489,40 @@ def test_the_other_refusals(refusal: Refusal, status: int, error_type: str, mess
     assert (refusal.status, refusal.error_type, refusal.message) == (status, error_type, message)
     assert json.loads(refusal.body) == {"errorType": error_type, "errorMessage": message}
     assert [fault.message for fault in refusal.faults] == [message]
+
+
+@pytest.mark.parametrize(
+    ("target", "meant"),
+    [
+        ("/2025-01-29/telemetry", "/2022-07-01/telemetry"),
+        ("/2022-07-02/telemetry?x=1", "/2022-07-01/telemetry"),
+        ("/telemetry", "/2022-07-01/telemetry"),
+        ("/2022-07-01/Telemetry/", "/2022-07-01/telemetry"),
+        ("/2022-07-01/telemtry", "/2022-07-01/telemetry"),
+        ("/2020-08-15/logs/", "/2020-08-15/logs"),
+        ("/2022-07-01/logs", "/2020-08-15/logs"),
+        ("/2020-01-01/extension/register/", "/2020-01-01/extension/register"),
+        ("/2022-07-01/extension/register", "/2020-01-01/extension/register"),
+        ("/2020-01-01/extension/events/next", "/2020-01-01/extension/event/next"),
+        ("/extension/init/error", "/2020-01-01/extension/init/error"),
+    ],
+)
+def test_an_unknown_path_is_told_the_one_that_was_probably_meant(target: str, meant: str) -> None:
+    assert contract.path_meant(target) == meant
+    assert contract.not_found(target).faults[0].rule.startswith(f"did you mean {meant}?")
+
+
+@pytest.mark.parametrize("target", ["/", "", "/2018-06-01/runtime/invocation/next", "/health", "/2022-07-01"])
+def test_a_path_that_resembles_none_is_told_what_there_is(target: str) -> None:
+    assert contract.path_meant(target) is None
+    assert "/2022-07-01/telemetry" in contract.not_found(target).faults[0].rule
+
+
+def test_the_live_service_writes_errors_compact_with_the_message_first_and_a_final_newline() -> None:
+    refusal = refused(body(types=[]), OBSERVED)
+    expected = b'{"errorMessage":"types should not be empty","errorType":"Telemetry.ValidationError"}\n'
+    assert refusal.written(OBSERVED) == expected
+    assert refusal.written(DOCUMENTED) == refusal.body
 
 
 @pytest.mark.parametrize(
