@@ -50,7 +50,7 @@ class ExtensionsApi:
             events=verdict.events,
             headers=call.request.headers,
             at=call.at,
-            by_hand=call.stand_in,
+            stand_in=call.stand_in,
             internal=verdict.internal,
         )
         self._extensions.add(extension)

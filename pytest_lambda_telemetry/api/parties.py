@@ -47,7 +47,7 @@ class LiveExtension:
     events: tuple[str, ...]
     headers: Headers
     at: datetime
-    by_hand: bool = False
+    stand_in: bool = False
     internal: bool = False
     state: ExtensionState = ExtensionState.REGISTERED
     errors: list[str] = field(default_factory=list)
@@ -60,12 +60,12 @@ class LiveExtension:
     @property
     def waiting(self) -> bool:
         """It asked for its next event (hand-made extensions count as always ready)."""
-        return self.by_hand or self.state is ExtensionState.READY
+        return self.stand_in or self.state is ExtensionState.READY
 
     @property
     def asking(self) -> bool:
         """As `waiting`, and the client of its poll has not gone away."""
-        return self.by_hand or (self.poll is not None and self.poll.alive())
+        return self.stand_in or (self.poll is not None and self.poll.alive())
 
     @property
     def failed(self) -> bool:

@@ -11,7 +11,6 @@ from contextlib import suppress
 from ..model.errors import MisuseError
 from ..model.event import Event
 from ..model.facts import (
-    Attempted,
     Dropped,
     Emitted,
     HeldEvents,
@@ -19,8 +18,8 @@ from ..model.facts import (
     Replayed,
     SentBatch,
 )
-from ..model.ports import ChildOutput, Deliverer, SendOutcome
-from ..model.records import Attempt, Payload, Subscription
+from ..model.ports import ChildOutput, SendOutcome
+from ..model.records import Subscription
 from ..protocol.buffering import Batch
 from ..protocol.contract import SLOW_CONSUMER
 from ..protocol.projection import View, timestamp
@@ -29,7 +28,8 @@ from .feedback import UNPROMPTED, LoopWatch
 from .init_telemetry import InitTelemetry
 from .journal import Journal
 from .moments import Moments
-from .recordings import Progress, Recordings
+from .outbox import Outbox
+from .recordings import Progress
 from .subscriber import WHOLE, Encoded, Subscriber, encode_events, next_due
 from .turns import Interrupted, Turns
 
@@ -43,10 +43,9 @@ class Engine:
         clock: Clock,
         moments: Moments,
         journal: Journal,
-        recordings: Recordings,
         lock: threading.Condition,
         turns: Turns,
-        deliverer: Deliverer,
+        outbox: Outbox,
         output: ChildOutput,
         watch: LoopWatch,
         delay_ms: Callable[[int], float | None],
@@ -57,20 +56,17 @@ class Engine:
         self._views: list[View] = []  # of the subscribers, each once: what it shows is serialized once for all of them
         self.init_telemetry = InitTelemetry()
         self.turns = turns
+        self.outbox = outbox
         self._moments = moments
         self._journal = journal
-        self._recordings = recordings
         self._lock = lock
-        self._deliverer = deliverer
         self._output = output
         self.watch = watch
         self._delay_ms = delay_ms
         self._cuts_records = cut
-        self._collectors: dict[int, dict[Progress, None]] = {}  # by identity: two that are empty are equal
         self._filling = False
         self._stamped = 0, ""  # the last stamp and its moment: many events share one
         self._next_number = 1  # of the next event
-        self._next_batch = 1
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -226,16 +222,6 @@ class Engine:
 
     # -- deliveries ----------------------------------------------------------------------------------------------------
 
-    def collect(self, attempted: dict[Progress, None]) -> None:
-        """Note every batch that is attempted from now on there, too."""
-        with self._lock:
-            self._collectors[id(attempted)] = attempted
-
-    def stop_collecting(self, attempted: dict[Progress, None]) -> None:
-        """Note them no longer."""
-        with self._lock:
-            self._collectors.pop(id(attempted), None)
-
     def marks(self) -> dict[Subscriber, int]:
         """How much each subscriber has taken so far, for `delivered`."""
         with self._lock:
@@ -262,22 +248,12 @@ class Engine:
             numbers = self._numbers(len(events))
             encoded = encode_events(events, self._stamp(), subscriber.view, numbers)
             batch = Batch(0, parts=[*encoded.parts], types=[*encoded.types], segments=[encoded.numbers])
-            sent = self._sent(subscriber, batch)
-            progress = self._recordings.progress(sent)
-        self._send(sent, 1)
+            sent = self.outbox.pack(subscriber, batch)
+            progress = self.outbox.progress(sent)
+        self.outbox.send(sent, 1)
         with self._lock:
-            self._settled(sent)
+            self.outbox.settle(sent)
         return progress
-
-    def _sent(self, subscriber: Subscriber, batch: Batch) -> SentBatch:
-        number, self._next_batch = self._next_batch, self._next_batch + 1
-        payload = Payload(subscriber.body_of(batch))
-        return SentBatch(number, subscriber.subscription, tuple(batch.types), tuple(batch.segments), payload)
-
-    def _settled(self, sent: SentBatch) -> None:
-        """It is sent no more, so the journal may let its bytes go."""
-        self._recordings.settle(sent)
-        self._journal.hold(sent.payload, len(sent.payload.body))
 
     def _attempt(self, subscriber: Subscriber) -> bool:
         """Try the subscriber's next batch once, and settle what follows from the outcome."""
@@ -286,14 +262,14 @@ class Engine:
         quiet = self.watch.before(subscriber, batch)
         with self._lock:
             if subscriber.in_flight is None:
-                subscriber.in_flight = self._sent(subscriber, batch)
+                subscriber.in_flight = self.outbox.pack(subscriber, batch)
             sent = subscriber.in_flight
-        outcome = self._send(sent, batch.attempts)
+        outcome = self.outbox.send(sent, batch.attempts)
         with self._lock:
             if outcome.ok:
                 subscriber.buffer.succeeded()
                 subscriber.in_flight = None
-                self._settled(sent)
+                self.outbox.settle(sent)
                 self.watch.acknowledged(subscriber, batch)
             else:
                 self._failed(subscriber, sent, batch, outcome)
@@ -310,27 +286,13 @@ class Engine:
         reason = f"could not send events: {outcome.error or f'the listener answered {outcome.status}'}"
         if retry_us is None:
             subscriber.in_flight = None
-            self._settled(sent)
+            self.outbox.settle(sent)
             self._journal.add(Dropped(sent.subscription, sent.segments, len(batch.parts), reason))
         subscriber.buffer.failed(retry_us, reason)
 
     def _is_last(self) -> bool:
         """Nothing else waits to be sent: only what this batch has caused could come yet."""
         return not self._filling and all(one.buffer.empty for one in self.subscribers)
-
-    def _send(self, sent: SentBatch, number: int) -> SendOutcome:
-        with self._lock:
-            at = from_us(self._moments.look()[0])
-            progress = self._recordings.progress(sent)
-            self.turns.note_attempt(progress)
-            for attempted in self._collectors.values():
-                attempted[progress] = None
-        outcome = self._deliverer.send(sent.subscription, sent.payload.body)
-        with self._lock:
-            attempt = Attempt(at=at, status=outcome.status, error=outcome.error, duration_ms=outcome.duration_ms)
-            self._journal.add(Attempted(sent, number, attempt, outcome.ok))
-            self._lock.notify_all()
-        return outcome
 
     def _announce_loss(self, subscriber: Subscriber) -> None:
         loss = subscriber.buffer.loss_to_announce

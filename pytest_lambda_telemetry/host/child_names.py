@@ -12,16 +12,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .names import LOOPBACK, SANDBOX_NAMES
+from ..model.errors import MisuseError
+from . import layers
+from .addresses import LOOPBACK
+from .names import SANDBOX_NAMES
 
-HOSTS_LINE = " ".join((LOOPBACK, *SANDBOX_NAMES))
+
+def hosts_line(address: str) -> str:
+    """The line of a hosts file that gives the names this address."""
+    return " ".join((address, *SANDBOX_NAMES))
+
+
+HOSTS_LINE = hosts_line(LOOPBACK)
 """What the system's hosts file needs for every child to resolve the names, in any language."""
 NO_NAMESPACES = "PYTEST_LAMBDA_TELEMETRY_NO_NAMESPACES"
 """Environment variable: `1` forbids mount namespaces, so that the fallback can be tested."""
+SHIM_ADDRESS = "PYTEST_LAMBDA_TELEMETRY_SANDBOX_ADDRESS"
+"""Environment variable of a child that has shims: what the names resolve to there."""
 
 HINT = (
     f"on this machine only Python and Node.js children resolve {' and '.join(SANDBOX_NAMES)}: it allows no private"
-    f" mount namespace. For any other extension add this line to /etc/hosts: {HOSTS_LINE}"
+    f" mount namespace. For any other extension add this line to /etc/hosts: {HOSTS_LINE} (with it the"
+    f" names are {LOOPBACK} in every test)"
 )
 
 _HERE = Path(__file__).parent
@@ -31,7 +43,8 @@ _NODE_SHIM = _HERE / "shims" / "node" / "sandbox-names.cjs"
 _HOSTS = Path("/etc/hosts")
 
 _PROBE = f"import socket; print([socket.gethostbyname(name) for name in {SANDBOX_NAMES!r}])"
-_PROBE_ANSWER = repr([LOOPBACK] * len(SANDBOX_NAMES)).encode()
+_PROBE_ADDRESS = "127.254.255.254"  # not what the system's own hosts file has
+_PROBE_ANSWER = repr([_PROBE_ADDRESS] * len(SANDBOX_NAMES)).encode()
 _PROBE_TIMEOUT_S = 5.0  # a look-up that goes out to a name server has already failed
 
 
@@ -47,8 +60,30 @@ class Resolution:
     shims: bool = False
     hint: str | None = None
 
-    def environment(self, env: Mapping[str, str]) -> dict[str, str]:
-        """The child's variables: `env`, and with shims PYTHONPATH and NODE_OPTIONS, before what they have already."""
+    def address(self, wanted: str) -> str:
+        """What the names resolve to in a child that is started with this address: the system's hosts file has one."""
+        return wanted if self.namespace or self.shims else LOOPBACK
+
+    def layer(self, layer: str | os.PathLike[str] | None) -> str | None:
+        """The absolute path of the folder that a child sees as /opt. Raises MisuseError when that cannot be."""
+        if layer is None:
+            return None
+        path = layers.folder(layer)
+        if self.namespace is None:
+            raise MisuseError(
+                f"layer={path!r}: {_no_namespace()}, and only in one of its own a child can see a folder as"
+                f" {layers.PLACE}. Run the program by its own path, run_extension([{path + '/extensions/NAME'!r}]), or"
+                " run the tests on Linux where namespaces are allowed: in a container as root with the capability"
+                " SYS_ADMIN; elsewhere with user namespaces (kernel.unprivileged_userns_clone=1, and on Ubuntu"
+                " kernel.apparmor_restrict_unprivileged_userns=0)"
+            )
+        return path
+
+    def environment(self, env: Mapping[str, str], address: str = LOOPBACK) -> dict[str, str]:
+        """The child's variables: `env`, and with shims PYTHONPATH and NODE_OPTIONS, before what they have already.
+
+        A variable of ours tells the shims the address.
+        """
         if not self.shims:
             return dict(env)
         python = [str(_PYTHON_SHIM), env.get("PYTHONPATH", "")]
@@ -58,31 +93,48 @@ class Resolution:
             **env,
             "PYTHONPATH": os.pathsep.join(filter(None, python)),
             "NODE_OPTIONS": " ".join(filter(None, node)),
+            SHIM_ADDRESS: address,
         }
 
     def start(
-        self, program: str, argv: Sequence[str], *, env: Mapping[str, str], cwd: str | None, output: int
+        self,
+        program: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: str | None,
+        output: int,
+        address: str = LOOPBACK,
+        layer: str | os.PathLike[str] | None = None,
     ) -> "subprocess.Popen[bytes]":
         """Start `program` with these arguments in a session of its own; stdout and stderr go to the fd `output`.
 
-        Returns when the program runs: its process id, environment and signals are as if it had been started directly.
-        Raises OSError as Popen does.
+        There the names resolve to `address`, if `self.address` says so, and /opt is the folder `layer`. Returns when
+        the program runs: its process id, environment and signals are as if it had been started directly. Raises OSError
+        as Popen does, and MisuseError where there can be no layer.
         """
+        layer = self.layer(layer)
         if self.namespace is None:
-            return _popen(argv, program, env=self.environment(env), cwd=cwd, output=output)
+            return _popen(argv, program, env=self.environment(env, address), cwd=cwd, output=output)
         with _pipe() as (reading, writing):
             launcher = [sys.executable, "-I", "-S", str(_LAUNCHER)]
             report = writing.fileno()
-            options = [self.namespace, str(report), tempfile.gettempdir(), HOSTS_LINE, program]
-            process = _popen([*launcher, *options, *argv], None, env=env, cwd=cwd, output=output, keep=(report,))
+            options = [self.namespace, str(report), tempfile.gettempdir(), hosts_line(address)]
+            options += ["", "", ""] if layer is None else [layer, layers.PLACE, os.path.abspath(cwd or "")]
+            command = [*launcher, *options, program, *argv]
+            process = _popen(command, None, env=env, cwd=None if layer else cwd, output=output, keep=(report,))
             writing.close()
-            if failure := reading.read(16):  # nothing, and the end, once the launcher has become the program
+            if failure := reading.read(64):  # nothing, and the end, once the launcher has become the program
                 process.wait()
-                raise OSError(int(failure), os.strerror(int(failure)), program)
+                step, number = failure.decode().split()
+                reason = os.strerror(int(number))
+                if step == "layer":
+                    raise MisuseError(layers.refusal(str(layer), reason))
+                raise OSError(int(number), reason, program)
             return process
 
 
-_HOSTS_FILE = Resolution("child processes resolve sandbox.localdomain through the system's hosts file")
+_HOSTS_FILE = Resolution(f"child processes resolve sandbox.localdomain through the system's hosts file, to {LOOPBACK}")
 _NAMESPACES = (
     Resolution(
         "child processes resolve sandbox.localdomain through a hosts file in a mount namespace of their own",
@@ -107,10 +159,15 @@ def choose() -> Resolution:
 
 @functools.cache
 def _choose(no_namespaces: bool) -> Resolution:
-    if hosts_file_resolves(_HOSTS):
-        return _HOSTS_FILE
+    """A namespace comes first: only there every child has the environment's own address."""
     candidates = () if no_namespaces or not sys.platform.startswith("linux") else _NAMESPACES
-    return next((way for way in candidates if works(way)), _SHIMS)
+    return next((way for way in candidates if works(way)), _HOSTS_FILE if hosts_file_resolves(_HOSTS) else _SHIMS)
+
+
+def _no_namespace() -> str:
+    if os.environ.get(NO_NAMESPACES) == "1":
+        return f"{NO_NAMESPACES}=1 forbids mount namespaces"
+    return "this machine allows no private mount namespace"
 
 
 def hosts_file_resolves(path: Path) -> bool:
@@ -128,11 +185,17 @@ def hosts_file_resolves(path: Path) -> bool:
 
 
 def works(way: Resolution) -> bool:
-    """Whether a child started this way resolves both names."""
+    """Whether a child started this way resolves both names to the address it is given."""
     with _pipe() as (reading, writing):
         probe = [sys.executable, "-I", "-S", "-c", _PROBE]
         try:
-            process = way.start(sys.executable, probe, env=os.environ, cwd=None, output=writing.fileno())
+            process = way.start(
+                *(sys.executable, probe),
+                env=os.environ,
+                cwd=None,
+                output=writing.fileno(),
+                address=_PROBE_ADDRESS,
+            )
         except OSError:
             return False
         writing.close()

@@ -45,6 +45,11 @@ def descendants(leader: int) -> set[int]:
     return {process.pid for process in everyone if process.pid in found and not process.ended} - {leader}
 
 
+def living(pids: set[int]) -> bool:
+    """Whether one of these processes has not ended yet."""
+    return bool(pids) and any(process.pid in pids and not process.ended for process in processes())
+
+
 def writers(pipe: int) -> set[int]:
     """The processes that can write to the pipe this file descriptor belongs to, our own session's left out.
 

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,21 +13,24 @@ from select import POLLIN, poll
 
 from ..model.errors import MisuseError, WaitTimeout
 from ..real import Real
-from . import leftovers
+from . import layers, leftovers
+from .activity import is_idle
+from .addresses import LOOPBACK
 from .child_names import Resolution, choose
 from .output import INBOX_BYTES, INBOX_LINES, Output
 
 _CHUNK = 65_536  # what a pipe holds: one read takes all that is there
 _LAST_READS = 32  # after the exit: enough for the largest pipe, an end where a grandchild writes on
 _ROUNDS, _ROUND_S = 200, 0.001  # how often to look whether all that it started is gone
+_KILLED_S = 5.0  # real seconds for the system to end what was killed, and for our threads to notice
 _LAST_LINES = 10
 
 
 class ExtensionProcess:
     """An extension running in a process of its own; a live object.
 
-    `name` is what Lambda calls the extension, `pid` its process id, `registered` whether it has registered, `killed`
-    whether it had to be killed because it did not end by itself.
+    `name` is what Lambda calls the extension, `pid` its process id, `address` what `sandbox.localdomain` is there,
+    `registered` whether it has registered, `killed` whether it had to be killed because it did not end by itself.
     """
 
     def __init__(
@@ -40,15 +42,20 @@ class ExtensionProcess:
         cwd: str | os.PathLike[str] | None = None,
         on_lines: Callable[[], None] = lambda: None,
         resolution: Resolution | None = None,
+        address: str = LOOPBACK,
+        layer: str | os.PathLike[str] | None = None,
     ) -> None:
         """Start it, with exactly the variables `env`, in a session and process group of its own, without input.
 
         `on_lines` is called, on a thread of ours, after something was read and after the process has ended.
-        `resolution` is how it resolves `sandbox.localdomain`; by default the best way the machine allows. Raises
+        `resolution` is how it resolves `sandbox.localdomain`; by default the best way the machine allows; it
+        resolves to `address` unless the system's hosts file decides. `layer` is a folder that it sees as /opt. Raises
         MisuseError when the program cannot be started.
         """
+        resolution = resolution or choose()
         where = None if cwd is None else os.fspath(cwd)
         self.name = name
+        self.address = resolution.address(address)
         self.registered = False
         self.killed = False
         self._on_lines = on_lines
@@ -60,7 +67,9 @@ class ExtensionProcess:
         self._closed = False
         self._source, sink = os.pipe()
         try:
-            self._process = _start(arguments(argv), resolution or choose(), env, where, sink)
+            self._process = _start(
+                arguments(argv), resolution, env=env, cwd=where, output=sink, address=address, layer=layer
+            )
         except BaseException:
             os.close(self._source)
             raise
@@ -140,11 +149,17 @@ class ExtensionProcess:
         """Read what is in the pipe right now, without waiting: what it wrote before an answer is seen after it."""
         self._read()
 
+    def settled(self) -> bool | None:
+        """It sleeps, and all it has written was read; None where that cannot be seen."""
+        idle = is_idle(self.pid)
+        self._read()
+        return idle
+
     def stop(self) -> None:
         """Stop its process group where it stands (SIGSTOP), as Lambda freezes it; returns when it stands."""
         self._signal(signal.SIGSTOP)
         if sys.platform != "darwin" and not self._closed:
-            with contextlib.suppress(ChildProcessError):
+            with contextlib.suppress(AttributeError, OSError):  # see _exit_code
                 os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def cont(self) -> None:
@@ -154,23 +169,30 @@ class ExtensionProcess:
     def terminate(self, grace_s: float) -> None:
         """Give it `grace_s` real seconds to end by itself, then kill it; in any case kill whatever it has started.
 
-        Afterwards nothing of it is left: no process, no thread, no open pipe. A stopped process cannot use its grace:
-        `cont` first. Idempotent.
+        Afterwards nothing of it is left: no process, no thread, no open pipe; only what the system itself cannot end
+        is given up after some seconds. A stopped process cannot use its grace: `cont` first. Idempotent.
         """
         if self._closed:
             return
         self.killed = not self._ended.wait(grace_s)
         self._kill_all()
-        os.close(self._wake)
-        for thread in self._threads:
-            thread.join()
+        _close(self._wake)
+        reader, waiter = self._threads
+        reader.join(_KILLED_S)
+        if self._ended.is_set():
+            waiter.join(_KILLED_S)
         self._last_reads()
         with self._lock:
             self._output.finish()
             self._closed = True
-            os.close(self._source)
-        os.close(self._wake_source)
-        self._process.wait()
+            _close(self._source)
+        _close(self._wake_source)
+        for _ in range(_ROUNDS):  # gives its id back to the system: at once, as a rule
+            if self._process.poll() is not None:
+                break
+            Real.sleep(_ROUND_S)
+        if self._code is None:
+            self._code = self._process.returncode
 
     def __repr__(self) -> str:
         code = self.returncode
@@ -185,17 +207,19 @@ class ExtensionProcess:
     def _kill_all(self) -> None:
         """Kill the group, then whoever has left it, until nobody is found; a process takes a moment to be gone."""
         started = leftovers.descendants(self.pid)
+        killed: set[int] = set()  # one that ends has closed its files some time before it is gone
         self._signal(signal.SIGKILL)
         for _ in range(_ROUNDS):
             for pid in started:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
+            killed |= started
             self._last_reads()
             started = leftovers.descendants(self.pid) | (set() if self._at_end else leftovers.writers(self._source))
-            if not started:
+            if not started and not leftovers.living(killed):
                 break
             Real.sleep(_ROUND_S)
-        self._ended.wait()
+        self._ended.wait(_KILLED_S)
 
     def _read(self) -> bool:
         """Read once what is there; whether anything was, the end counted."""
@@ -206,6 +230,8 @@ class ExtensionProcess:
                 data = os.read(self._source, _CHUNK)
             except BlockingIOError:
                 return False
+            except OSError:  # somebody has closed the descriptor: there is no more to come
+                data = b""
             if data:
                 self._output.feed(data)
             else:
@@ -231,28 +257,47 @@ class ExtensionProcess:
 
     def _await_end(self) -> None:
         """The exit thread: when the end is announced, all that the process wrote has been read."""
-        self._code = _exit_code(self._process)
-        self._last_reads()
-        self._ended.set()
+        try:
+            self._code = _exit_code(self._process)
+            self._last_reads()
+        finally:
+            self._ended.set()  # in any case: `terminate` and `wait` wait for it
         self._on_lines()
+        if self._closed:  # `terminate` did not wait so long
+            self._process.poll()
 
 
 def _exit_code(process: "subprocess.Popen[bytes]") -> int:
     """Wait for the end, leaving a zombie where the system can: its id is given to nobody before all is cleared up."""
     if sys.platform != "darwin":
-        with contextlib.suppress(ChildProcessError):  # the user ignores SIGCHLD: there is no zombie
+        # no zombie: the user ignores SIGCHLD; no waitid: PyPy, some sandboxes
+        with contextlib.suppress(AttributeError, OSError):
             ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
             if ended is not None:
                 return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
     return process.wait()
 
 
+def _close(descriptor: int) -> None:
+    with contextlib.suppress(OSError):  # somebody else has closed it
+        os.close(descriptor)
+
+
 def _start(
-    argv: list[str], resolution: Resolution, env: Mapping[str, str], cwd: str | None, sink: int
+    argv: list[str],
+    resolution: Resolution,
+    *,
+    env: Mapping[str, str],
+    cwd: str | None,
+    output: int,
+    address: str,
+    layer: str | os.PathLike[str] | None,
 ) -> "subprocess.Popen[bytes]":
-    program = _program(argv, env, cwd)
+    layer = resolution.layer(layer)
+    cwd = layers.find_directory(argv, cwd, layer)
+    program = layers.find_program(argv, env, cwd, layer)
     try:
-        return resolution.start(program, argv, env=env, cwd=cwd, output=sink)
+        return resolution.start(program, argv, env=env, cwd=cwd, output=output, address=address, layer=layer)
     except OSError as error:
         raise MisuseError(
             f"run_extension({argv!r}): the system cannot run {program}: {error.strerror}. A script needs a first line"
@@ -263,28 +308,6 @@ def _start(
         raise MisuseError(
             f"run_extension({argv!r}): {error}; the arguments and variables of a process are strings without NUL"
         ) from error
-
-
-def _program(argv: list[str], env: Mapping[str, str], cwd: str | None) -> str:
-    """The path of the program to run, found as the system would find it for the child."""
-    if cwd is not None and not os.path.isdir(cwd):
-        raise MisuseError(f"run_extension({argv!r}): its working directory {cwd} does not exist")
-    if "/" not in argv[0]:
-        if found := shutil.which(argv[0], path=env.get("PATH", os.defpath)):
-            return os.path.abspath(found)
-        raise MisuseError(
-            f"run_extension({argv!r}): there is no program {argv[0]!r} in PATH ({env.get('PATH', os.defpath)});"
-            f" for a file in the working directory say './{argv[0]}'"
-        )
-    path = os.path.abspath(os.path.join(cwd or "", argv[0]))
-    if not os.path.isfile(path):
-        raise MisuseError(f"run_extension({argv!r}): there is no file {path}")
-    if not os.access(path, os.X_OK):
-        raise MisuseError(
-            f"run_extension({argv!r}): {path} is not executable; make it so (chmod +x), or run it with its"
-            f" interpreter: run_extension([sys.executable, {argv[0]!r}])"
-        )
-    return path
 
 
 def arguments(argv: Sequence[str | os.PathLike[str]]) -> list[str]:
@@ -351,15 +374,27 @@ _TAKEN = re.compile(r"^.*(?:address already in use|EADDRINUSE|AddrInUse).*$", re
 _PORT = re.compile(r"(?:[\w\]:.*]:|', )(\d{4,5})\b")
 
 
-def address_in_use(output: str) -> str | None:
+def address_in_use(output: str, address: str = LOOPBACK) -> str | None:
     """If this output says that a port was taken: that, and what to do about it, as a sentence. Else None.
 
-    The texts of Python, Node.js, Go, Rust, Java, Ruby and .NET are recognised.
+    `address` is what `sandbox.localdomain` is in its process. The texts of Python, Node.js, Go, Rust, Java, Ruby and
+    .NET are recognised.
     """
-    if (line := _TAKEN.search(output)) is None:
+    lines = _TAKEN.findall(output)
+    if not lines:
         return None
-    ports = _PORT.findall(line.group())
+    ports = _PORT.findall(lines[-1])  # the last one that it tried
     which = f"port {ports[-1]}" if ports else "the port"
+    if address != LOOPBACK and address in lines[-1]:
+        return (
+            f"{which} that the extension listens on is taken by another extension of this test: {address} is the"
+            " environment's own address, and on Lambda too all its extensions share one"
+        )
+    if address != LOOPBACK:
+        return (
+            f"{which} that the extension listens on is taken: let it bind sandbox.localdomain, as on Lambda, which is"
+            f" {address} here and no other test's; 127.0.0.1, localhost and 0.0.0.0 are everybody's"
+        )
     return (
         f"{which} that the extension listens on is taken, perhaps by the same extension in a parallel test worker:"
         " let the extension read its port from a variable and pass a free one in env, or keep these tests in one"

@@ -44,7 +44,7 @@ def install(is_ours: IsOurs) -> tuple[str, ...]:
     if is_ours not in _claims:
         _claims += (is_ours,)
     if _WATCH not in sys.meta_path:
-        sys.meta_path.insert(0, _WATCH)
+        sys.meta_path.insert(_place(), _WATCH)
     refresh()
     return tuple(_notices.values())
 
@@ -80,6 +80,17 @@ def uninstall(is_ours: IsOurs) -> None:
         _notices.clear()
 
 
+def _place() -> int:
+    """Just before pytest's hook, or else before the interpreter's own finders.
+
+    Not simply first: pyfakefs has put itself there, and takes away whatever is first when it leaves.
+    """
+    for place, finder in enumerate(sys.meta_path):
+        if getattr(finder, "__module__", None) in _FINDERS:
+            return place
+    return len(sys.meta_path)
+
+
 class _Watch(MetaPathFinder):
     """Finds nothing itself: it wraps what the others find, to be told when one of the libraries has been imported."""
 
@@ -112,6 +123,7 @@ class _Noticing(Loader):
         refresh()
 
 
+_FINDERS = ("_pytest.assertion.rewrite", "_frozen_importlib", "_frozen_importlib_external")
 _WATCHED = frozenset(library.MODULE for library in LIBRARIES)
 _WATCH = _Watch()
 

@@ -16,6 +16,7 @@ from ..engine.clock import Clock, SystemClock
 from ..engine.feedback import LoopWatch
 from ..engine.journal import DEFAULT_LIMIT, Journal
 from ..engine.moments import Moments
+from ..engine.outbox import Outbox
 from ..engine.recordings import Recordings
 from ..engine.run import Engine
 from ..engine.turns import Turns
@@ -115,15 +116,22 @@ def _connect(
         line_end="\n" if profile.observed else "",
     )
     turns.at_end.append(children.end_call)
+    outbox = Outbox(
+        lock=lock,
+        moments=moments,
+        journal=journal,
+        recordings=recordings,
+        turns=turns,
+        deliverer=PlannedDeliverer(sender, plan, journal, lock),
+    )
     retry = settings.retry
     engine = Engine(
         clock=clock,
         moments=moments,
         journal=journal,
-        recordings=recordings,
         lock=lock,
         turns=turns,
-        deliverer=PlannedDeliverer(sender, plan, journal, lock),
+        outbox=outbox,
         output=children,
         watch=LoopWatch(children, LoopReport(journal, violations)),
         delay_ms=retry.delay_ms if retry else lambda _attempts: None,
@@ -240,8 +248,7 @@ def _open(sandbox: Sandbox, server: Server, undo: contextlib.ExitStack, *, follo
         undo.callback(foreign_clock.unwatch, sandbox)
     server.attach(desk.handle, desk.malformed)
     undo.callback(server.detach, desk.handle)
-    NAMES.install()
-    undo.callback(NAMES.uninstall)
+    undo.callback(NAMES.uninstall, NAMES.install())
 
     def is_ours(host: str, port: int) -> bool:
         return port == server.port and host in (LOOPBACK, "localhost", *SANDBOX_NAMES)

@@ -33,7 +33,10 @@ _CHUNK_LINES, _CHUNK_BYTES = 500, 65_536  # a buffer that is not congested has r
 _LINE_COST = INBOX_BYTES // INBOX_LINES
 _BUDGET = 2 * INBOX_BYTES  # a whole inbox, whether it is full of lines or of bytes
 _CALL_BUDGET = 2 * _BUDGET
-_SETTLE_S = 0.02  # an extension may write its line just after it has answered
+_REACTION_S = 1.0  # how long an extension that does not come to rest is waited for, once in a call
+_LOOK_S = 0.001
+_UNPROMPTED_S = 0.25  # what writes more often than that by itself is no loop
+_SETTLE_S = 0.02  # where the system does not tell who rests: a line may come just after the answer
 _GAP_S = 0.003  # and another line just after that
 
 
@@ -126,31 +129,44 @@ class Children:
         return any(process.has_lines for process in self)
 
     def await_output(self, name: str) -> None:
-        """Give the extension that has just answered a moment (real) to write something more."""
+        """Let the extension that has just answered do what it does then (real): it may write something more."""
         process = self.of(name)
         if process is None or process in self._restless:
             return
         with self._lock:
-            if self._await_line(process):
-                self._lock.wait(_GAP_S)
+            if not self._await_settled(process, _REACTION_S):
+                self._restless.add(process)
 
     def await_unprompted(self, name: str) -> None:
-        """Give an extension to which nothing is being sent the same moment: what it writes has another cause."""
+        """Give an extension to which nothing is being sent a moment: what it writes has another cause."""
         process = self.of(name)
         if process is not None:
+            deadline = Real.monotonic() + _UNPROMPTED_S
             with self._lock:
-                if self._await_line(process):
-                    self._restless.add(process)
+                while self._may_write(process) and not process.has_lines:
+                    remaining = deadline - Real.monotonic()
+                    if remaining <= 0:
+                        return
+                    self._lock.wait(remaining)
+                self._restless.add(process)
 
-    def _await_line(self, process: ExtensionProcess) -> bool:
-        """Whether there is a line within the moment; the caller holds the lock."""
-        deadline = Real.monotonic() + _SETTLE_S
-        while process.returncode is None and not (self.stopped or process.has_lines):
-            remaining = deadline - Real.monotonic()
-            if remaining <= 0:
-                break
-            self._lock.wait(remaining)
-        return process.has_lines
+    def _await_settled(self, process: ExtensionProcess, most_s: float) -> bool:
+        """Whether it has come to rest, at the latest after so long; the caller holds the lock."""
+        deadline = Real.monotonic() + most_s
+        settled = 0
+        while self._may_write(process) and settled < 2:  # twice: it may be between two things
+            now = Real.monotonic()
+            seen = process.settled()
+            if now >= deadline:
+                return seen is None and not process.has_lines
+            if seen is None:  # the system does not tell
+                deadline = min(deadline, now + (_GAP_S if process.has_lines else _SETTLE_S))
+            settled = settled + 1 if seen else 0
+            self._lock.wait(_LOOK_S)
+        return True
+
+    def _may_write(self, process: ExtensionProcess) -> bool:
+        return process.returncode is None and not self.stopped
 
     def drain(self, taker: OutputTaker) -> None:
         """Turn what they have written into `extension` events, as far as there is room.
@@ -279,7 +295,7 @@ class Children:
     def obituary(self, process: ExtensionProcess) -> str:
         """How a process ended, for a message; from now on somebody was told."""
         self._told.add(process)
-        remedy = address_in_use(process.output)
+        remedy = address_in_use(process.output, process.address)
         return (
             f"the process of extension {process.name!r} ended by itself with exit code {process.returncode};"
             f" its last output:\n{process.last_lines}{f'{chr(10)}  {remedy}' if remedy else ''}"

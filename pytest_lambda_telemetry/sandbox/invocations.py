@@ -58,7 +58,7 @@ class Invocations:
         of = self._invoked(invocation, options)
         started_us = engine.clock.elapsed_us
         error_type = options.get("error_type")
-        engine.collect(invocation.attempted)
+        engine.outbox.collect(invocation.attempted)
         try:
             with hold("invocation()"):
                 self._stage.carry_out(of.begun())
@@ -75,7 +75,7 @@ class Invocations:
                     if self._phases.phase is Phase.INVOKE:  # else it was shut down inside the block
                         self._end(invocation, of, started_us, error_type, options)
         finally:
-            engine.stop_collecting(invocation.attempted)
+            engine.outbox.stop_collecting(invocation.attempted)
             if self._phases.phase is Phase.INVOKE:
                 self._phases.move(Trigger.INVOCATION_END)
 
@@ -125,7 +125,7 @@ class Invocations:
         late = stage.wait_for_extensions(when) if overhead_ms == 0 else []
         with self._lock:
             invocation.ready_before_runtime_done = tuple(
-                one.name for one in self._extensions if one.waiting and not one.by_hand and "INVOKE" in one.events
+                one.name for one in self._extensions if one.waiting and not one.stand_in and "INVOKE" in one.events
             )
         if overhead_ms == 0 and not late:
             stage.freeze()

@@ -103,7 +103,7 @@ class Stage:
                 self.shutdown(action.reason)
 
     def _note_nobody(self, event: str, detail: str) -> None:
-        if not any(event in one.events and not (one.by_hand or one.failed) for one in self._extensions):
+        if not any(event in one.events and not (one.stand_in or one.failed) for one in self._extensions):
             with self._lock:
                 self._journal.add(NobodyToTell(event, detail))
 
@@ -120,7 +120,7 @@ class Stage:
             self._engine.advance(took_us)
         self._init_ms = took_us / 1000
         if self._settings.platform_events:
-            standing = [self._standing(one) for one in self._extensions if not one.by_hand]
+            standing = [self._standing(one) for one in self._extensions if not one.stand_in]
             self._engine.emit(self._reception.init.ended(standing, self._init_ms), deliver=True)
         self._close_init()
 
@@ -157,7 +157,7 @@ class Stage:
     def _invoke_extensions(self, invoke: Invoke) -> None:
         """INVOKE to every extension that registered for it and waits on next."""
         for extension in list(self._extensions):
-            if extension.by_hand or "INVOKE" not in extension.events:
+            if extension.stand_in or "INVOKE" not in extension.events:
                 continue
             payload = {
                 "eventType": "INVOKE",
@@ -261,7 +261,7 @@ class Stage:
 
     def _send_shutdown(self, extension: LiveExtension, reason: str, limit_ms: int, *, all_polls: bool) -> None:
         wants = "SHUTDOWN" in extension.events
-        if extension.by_hand or extension.failed or not (wants or all_polls):
+        if extension.stand_in or extension.failed or not (wants or all_polls):
             return
         deadline_ms = self._deadline_ms(extension, limit_ms)
         payload: dict[str, object] = {"eventType": "SHUTDOWN", "deadlineMs": deadline_ms, "shutdownReason": reason}
@@ -274,7 +274,7 @@ class Stage:
         """It is told of the shutdown, or on its way out already; it may have registered under another name."""
         extension = self._extensions.by_name(process.name)
         if extension is None:
-            return any(not one.by_hand and self._children.of(one.name) is None for one in self._extensions)
+            return any(not one.stand_in and self._children.of(one.name) is None for one in self._extensions)
         return all_polls or extension.failed or "SHUTDOWN" in extension.events
 
     def _shutdown_limit_ms(self) -> int:

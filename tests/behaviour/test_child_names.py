@@ -14,6 +14,7 @@ from tests.support.programs import noted, program, subscriber
 HINT = (
     "on this machine only Python and Node.js children resolve sandbox.localdomain and sandbox: it allows no private"
     " mount namespace. For any other extension add this line to /etc/hosts: 127.0.0.1 sandbox.localdomain sandbox"
+    " (with it the names are 127.0.0.1 in every test)"
 )
 SHIMS = "child processes resolve sandbox.localdomain through PYTHONPATH and NODE_OPTIONS: in Python and Node.js only"
 

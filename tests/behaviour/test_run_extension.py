@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_lambda_telemetry import LambdaTelemetry, MisuseError, ProtocolViolation, Settings, WaitTimeout, events
+from pytest_lambda_telemetry.host.child_names import SHIM_ADDRESS
 from pytest_lambda_telemetry.settings import Fidelity
 from tests.support.helpers import Listener, register, running
 from tests.support.programs import noted, program, subscriber
@@ -185,7 +186,7 @@ def test_its_environment_is_that_of_an_extension_and_nothing_else(
     lambda_telemetry.wait_until_ready()
     seen = json.loads(child.output)
     assert Path(seen.pop("cwd")).resolve() == tmp_path.resolve()
-    added = {"PYTHONPATH", "NODE_OPTIONS"} & seen.keys()  # where the machine allows no mount namespace
+    added = {"PYTHONPATH", "NODE_OPTIONS", SHIM_ADDRESS} & seen.keys()  # where the machine allows no mount namespace
     interpreter = {"LC_CTYPE", "__CF_USER_TEXT_ENCODING"}  # Python's own, in a C locale
     assert seen.keys() - added - interpreter == LISTED | {"TABLE"}
     assert {name: seen[name] for name in LISTED} == lambda_telemetry.env

@@ -4,21 +4,26 @@ import functools
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pytest_lambda_telemetry.host import child_names
+from pytest_lambda_telemetry.host import child_names, launch
+from pytest_lambda_telemetry.host.addresses import own_address
 from pytest_lambda_telemetry.host.child_names import (
     HINT,
     HOSTS_LINE,
     NO_NAMESPACES,
+    SHIM_ADDRESS,
     Resolution,
     choose,
     hosts_file_resolves,
+    hosts_line,
     works,
 )
 from pytest_lambda_telemetry.host.process import ExtensionProcess
@@ -37,6 +42,8 @@ with socket.socket() as server, socket.socket() as client:
           socket.gethostbyaddr("sandbox")[2], socket.getaddrinfo(host="sandbox.localdomain", port=1)[0][4])
 """
 ANSWERS = "127.0.0.1 127.0.0.1 ['127.0.0.1'] ['127.0.0.1'] ('127.0.0.1', 1)\n"
+OWN = own_address(7)
+OWN_ANSWERS = ANSWERS.replace("127.0.0.1", OWN)
 
 
 @pytest.fixture(autouse=True)
@@ -67,8 +74,10 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def run(argv: list[str], way: Resolution, cwd: Path | None = None, **env: str) -> str:
-    child = ExtensionProcess(argv, name="child", env={"PATH": os.environ["PATH"], **env}, cwd=cwd, resolution=way)
+def run(argv: list[str], way: Resolution, cwd: Path | None = None, address: str = "127.0.0.1", **env: str) -> str:
+    variables = {"PATH": os.environ["PATH"], **env}
+    child = ExtensionProcess(argv, name="child", env=variables, cwd=cwd, resolution=way, address=address)
+    assert child.address == address
     try:
         child.wait(30)
     finally:
@@ -97,11 +106,23 @@ def test_a_missing_hosts_file_resolves_nothing(tmp_path: Path) -> None:
     assert not hosts_file_resolves(tmp_path / "hosts")
 
 
-def test_a_hosts_file_with_the_names_comes_first(bare: pytest.MonkeyPatch) -> None:
+def test_without_namespaces_a_hosts_file_with_the_names_comes_first(bare: pytest.MonkeyPatch) -> None:
     child_names._HOSTS.write_text(HOSTS_LINE)
+    bare.setenv(NO_NAMESPACES, "1")
     way = choose()
     assert (way.namespace, way.shims, way.hint) == (None, False, None)
-    assert way.description == "child processes resolve sandbox.localdomain through the system's hosts file"
+    assert (
+        way.description == "child processes resolve sandbox.localdomain through the system's hosts file, to 127.0.0.1"
+    )
+    assert way.address(OWN) == "127.0.0.1"
+
+
+def test_a_namespace_comes_before_a_hosts_file_with_the_names(bare: pytest.MonkeyPatch, way: Resolution) -> None:
+    """In the hosts file everybody has the same address."""
+    child_names._HOSTS.write_text(HOSTS_LINE)
+    chosen = choose()
+    assert chosen.namespace is not None
+    assert chosen.address(OWN) == OWN
 
 
 @pytest.mark.usefixtures("bare")
@@ -125,7 +146,7 @@ def test_namespaces_can_be_forbidden(bare: pytest.MonkeyPatch) -> None:
         == (
             "on this machine only Python and Node.js children resolve sandbox.localdomain and sandbox: it allows no"
             " private mount namespace. For any other extension add this line to /etc/hosts:"
-            " 127.0.0.1 sandbox.localdomain sandbox"
+            " 127.0.0.1 sandbox.localdomain sandbox (with it the names are 127.0.0.1 in every test)"
         )
     )
 
@@ -149,6 +170,29 @@ def test_any_program_resolves_in_a_namespace(way: Resolution) -> None:
         "sandbox",
     ]
     assert run([sys.executable, "-I", "-S", "-c", LOOK_UPS], way) == ANSWERS
+
+
+def test_an_address_of_its_own_is_given_per_start(way: Resolution) -> None:
+    assert run(["getent", "hosts", "sandbox"], way, address=OWN).split() == [OWN, "sandbox.localdomain", "sandbox"]
+    assert run([sys.executable, "-I", "-S", "-c", LOOK_UPS], way, address=OWN) == OWN_ANSWERS
+    assert run(["cat", "/etc/hosts"], way, address=OWN).startswith(f"{hosts_line(OWN)}\n")
+    assert run([sys.executable, "-I", "-S", "-c", LOOK_UPS], way) == ANSWERS
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("127.0.0.1 localhost\n", "127.0.0.1 localhost\n"),
+        ("", ""),
+        ("# sandbox\n\n::1 ip6 # sandbox\n", "# sandbox\n\n::1 ip6 # sandbox\n"),
+        ("127.0.0.1 sandbox.localdomain sandbox\n::1 ip6", "::1 ip6"),
+        ("127.0.0.1 localhost Sandbox vm # mine\n", "127.0.0.1 localhost vm\n"),
+        ("10.0.0.7\tsandbox.example\n", "10.0.0.7\tsandbox.example\n"),
+    ],
+)
+def test_no_other_line_of_the_hosts_file_has_the_names(text: str, kept: str) -> None:
+    line = hosts_line(OWN).encode()
+    assert launch.hosts_with(line, text.encode()) == line + b"\n" + kept.encode()
 
 
 def test_a_namespace_changes_nothing_else(way: Resolution, tmp_path: Path) -> None:
@@ -199,12 +243,49 @@ def test_a_script_without_an_interpreter_is_refused_as_without_a_namespace(way: 
     assert len(messages) == 1
 
 
+@pytest.mark.parametrize("how", ["mount", "user", "shims"])
+def test_twins_listen_on_the_same_fixed_port(how: str) -> None:
+    if how != "shims" and not allowed(how):
+        pytest.skip(f"this machine allows no {how} namespace")
+    if OWN == "127.0.0.1":
+        pytest.skip("this machine has one loopback address")
+    script = """
+import socket, sys
+server = socket.create_server(("sandbox.localdomain", int(sys.argv[1])))
+print(server.getsockname()[1], flush=True)
+server.accept()
+"""
+    resolution = SHIMS if how == "shims" else Resolution("", namespace=how)
+    changed = threading.Event()
+    port, twins = "0", []
+    try:
+        for number in (1, 2):
+            argv, address = [sys.executable, "-c", script, port], own_address(number)
+            twin = ExtensionProcess(
+                argv, name="twin", env={}, resolution=resolution, address=address, on_lines=changed.set
+            )
+            twins.append(twin)
+            while not twin.output.endswith("\n"):
+                assert changed.wait(30), twin.output
+                changed.clear()
+            port = twin.output.strip()
+        assert twins[0].address != twins[1].address
+        assert twins[0].output == twins[1].output
+        for twin in twins:
+            socket.create_connection((twin.address, int(port))).close()
+            assert twin.wait(30) == 0
+    finally:
+        for twin in twins:
+            twin.terminate(0)
+
+
 def test_without_shims_the_environment_is_as_given() -> None:
     assert Resolution("").environment({"A": "1"}) == {"A": "1"}
 
 
 def test_shims_stand_before_what_the_user_has() -> None:
-    env = SHIMS.environment({"PYTHONPATH": "/a:/b", "NODE_OPTIONS": "--no-warnings"})
+    env = SHIMS.environment({"PYTHONPATH": "/a:/b", "NODE_OPTIONS": "--no-warnings"}, OWN)
+    assert env[SHIM_ADDRESS] == OWN
     assert env["PYTHONPATH"].endswith("/shims/python:/a:/b")
     assert env["NODE_OPTIONS"].startswith('--require "/')
     assert env["NODE_OPTIONS"].endswith('.cjs" --no-warnings')
@@ -212,6 +293,19 @@ def test_shims_stand_before_what_the_user_has() -> None:
 
 def test_a_python_child_resolves_by_shim() -> None:
     assert run([sys.executable, "-c", LOOK_UPS], SHIMS) == ANSWERS
+
+
+def test_a_python_child_has_an_address_of_its_own_by_shim() -> None:
+    assert run([sys.executable, "-c", LOOK_UPS], SHIMS, address=OWN) == OWN_ANSWERS
+
+
+def test_a_python_child_knows_the_name_of_its_own_address_by_shim() -> None:
+    """`http.server` asks for it: a name server would be asked, and might never answer."""
+    if OWN == "127.0.0.1":
+        pytest.skip("the system's own hosts file knows the only address there is")
+    script = f"import socket; print(socket.gethostbyaddr({OWN!r}), socket.gethostbyaddr('127.0.0.1')[2])"
+    entry = ("sandbox.localdomain", ["sandbox"], [OWN])
+    assert run([sys.executable, "-c", script], SHIMS, address=OWN) == f"{entry} ['127.0.0.1']\n"
 
 
 def test_a_python_child_serves_and_connects_with_asyncio_by_shim() -> None:
@@ -266,6 +360,12 @@ def test_a_node_child_resolves_by_shim() -> None:
     assert "127.0.0.1" in lines
     [values] = [json.loads(line) for line in lines if line.startswith("[")]
     assert values == ["127.0.0.1", found, found, [found], found, found, found]
+
+
+@needs_node
+def test_a_node_child_has_an_address_of_its_own_by_shim() -> None:
+    script = "require('dns').lookup('sandbox', (error, address) => console.log(address))"
+    assert run(["node", "-e", script], SHIMS, address=OWN) == f"{OWN}\n"
 
 
 @needs_node

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.server
+import itertools
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pytest_lambda_telemetry.host.addresses import own_address
 from pytest_lambda_telemetry.host.names import NAMES, Names, is_sandbox
 from pytest_lambda_telemetry.real import Real
 
@@ -30,9 +32,9 @@ def state() -> list[object]:
 @pytest.fixture
 def active() -> Iterator[Names]:
     before = state()
-    NAMES.install()
+    token = NAMES.install()
     yield NAMES
-    NAMES.uninstall()
+    NAMES.uninstall(token)
     assert state() == before
 
 
@@ -144,21 +146,83 @@ def test_asyncio_serves_and_connects_by_name() -> None:
 
 def test_the_last_of_several_users_restores() -> None:
     before = state()
-    NAMES.install()
-    NAMES.install()
-    NAMES.uninstall()
+    tokens = [NAMES.install(), NAMES.install()]
+    NAMES.uninstall(tokens.pop())
     assert socket.gethostbyname("sandbox") == "127.0.0.1"
-    NAMES.uninstall()
+    NAMES.uninstall(tokens.pop())
     assert state() == before
+
+
+@pytest.fixture
+def own() -> Iterator[str]:
+    """An environment with an address of its own."""
+    token = NAMES.install(own_address(1))
+    yield token.address
+    NAMES.uninstall(token)
+
+
+def test_the_names_have_the_address_that_was_given(own: str) -> None:
+    assert socket.getaddrinfo("sandbox", 1, type=socket.SOCK_STREAM)[0][4] == (own, 1)
+    assert socket.gethostbyname("SANDBOX") == own
+    assert socket.gethostbyname_ex("sandbox") == ("sandbox.localdomain", ["sandbox"], [own])
+    assert socket.gethostbyaddr("sandbox") == ("sandbox.localdomain", ["sandbox"], [own])
+    with closing(socket.socket()) as server, closing(socket.socket()) as one, closing(socket.socket()) as two:
+        server.bind(("sandbox.localdomain", 0))
+        server.listen()
+        one.connect(("sandbox", server.getsockname()[1]))
+        assert two.connect_ex(("sandbox", server.getsockname()[1])) == 0
+        assert (server.getsockname()[0], one.getpeername()[0], two.getpeername()[0]) == (own, own, own)
+
+
+def test_the_name_of_the_address_is_known_without_asking_anybody(own: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`http.server` asks for it with each server it starts."""
+    if own == "127.0.0.1":
+        pytest.skip("the system's own hosts file knows the only address there is")
+    asked: list[object] = []
+    monkeypatch.setattr(socket, "gethostbyaddr", asked.append)
+    token = NAMES.install()
+    try:
+        assert socket.gethostbyaddr(own) == ("sandbox.localdomain", ["sandbox"], [own])
+        with http.server.HTTPServer((own, 0), http.server.BaseHTTPRequestHandler):
+            pass
+        assert asked == []
+        socket.gethostbyaddr("127.0.0.1")
+        assert asked == ["127.0.0.1"]
+    finally:
+        NAMES.uninstall(token)
+
+
+ORDERS = list(itertools.permutations(range(3)))
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=str)
+def test_the_last_one_still_there_has_the_names(order: tuple[int, ...]) -> None:
+    before = state()
+    tokens = {number: NAMES.install(f"127.1.2.{number}") for number in range(3)}
+    assert socket.gethostbyname("sandbox") == "127.1.2.2"
+    for number in order:
+        NAMES.uninstall(tokens.pop(number))
+        if tokens:
+            assert socket.gethostbyname("sandbox") == f"127.1.2.{max(tokens)}"
+    assert state() == before
+
+
+def test_leaving_twice_does_nothing() -> None:
+    first, second = NAMES.install("127.1.2.3"), NAMES.install("127.1.2.4")
+    NAMES.uninstall(second)
+    NAMES.uninstall(second)
+    assert socket.gethostbyname("sandbox") == "127.1.2.3"
+    NAMES.uninstall(first)
+    NAMES.uninstall(first)
 
 
 def test_the_originals_are_those_found_when_installing(offline: list[object]) -> None:
     """A guard that another tool has put up still sees each look-up, with the address in place of the name."""
     guard = socket.getaddrinfo
-    NAMES.install()
+    token = NAMES.install()
     socket.getaddrinfo("sandbox", 1)
     socket.getaddrinfo("example.invalid", 1)
-    NAMES.uninstall()
+    NAMES.uninstall(token)
     assert offline == ["127.0.0.1", "example.invalid"]
     assert socket.getaddrinfo is guard
 
@@ -171,11 +235,11 @@ def test_a_guard_removed_meanwhile_does_not_come_back(monkeypatch: pytest.Monkey
         raise AssertionError(f"not allowed: {address}")
 
     monkeypatch.setattr(Real.socket, "connect", guarded)
-    NAMES.install()
+    token = NAMES.install()
     with closing(socket.socket()) as one, pytest.raises(AssertionError, match="not allowed"):
         one.connect(("sandbox", 9))
     Real.socket.connect = genuine  # type: ignore[method-assign]  # as pytest-socket does it
-    NAMES.uninstall()
+    NAMES.uninstall(token)
     assert Real.socket.connect is genuine
 
 
@@ -187,20 +251,19 @@ def test_an_entry_of_its_own_and_an_inherited_one_are_each_restored_as_found(mon
             monkeypatch.setattr(Real.socket, "connect", genuine)
         else:
             monkeypatch.delattr(Real.socket, "connect")
-        NAMES.install()
-        NAMES.uninstall()
+        NAMES.uninstall(NAMES.install())
         assert ("connect" in vars(Real.socket), Real.socket.connect) == (entry, genuine)
 
 
 def test_the_next_user_puts_back_what_another_tool_removed() -> None:
     before = state()
     genuine = socket.getaddrinfo
-    NAMES.install()
+    tokens = [NAMES.install()]
     socket.getaddrinfo = genuine
-    NAMES.install()
+    tokens.append(NAMES.install())
     assert socket.getaddrinfo("sandbox", 1)[0][4] == ("127.0.0.1", 1)
-    NAMES.uninstall()
-    NAMES.uninstall()
+    for token in tokens:
+        NAMES.uninstall(token)
     assert state() == before
 
 
@@ -214,9 +277,9 @@ def test_a_spy_put_over_ours_is_wrapped_and_not_called_for_ever(active: Names) -
 
     with pytest.MonkeyPatch.context() as user:
         user.setattr(socket, "getaddrinfo", spy)
-        active.install()
+        token = active.install()
         assert socket.getaddrinfo("sandbox", 1)[0][4] == ("127.0.0.1", 1)
-        active.uninstall()
+        active.uninstall(token)
         socket.getaddrinfo = spy
     assert seen == ["127.0.0.1"]
 
@@ -227,19 +290,18 @@ def test_a_users_undo_after_ours_leaves_no_growing_chain() -> None:
     wrappers = set()
     for _ in range(3):
         with pytest.MonkeyPatch.context() as user:
-            NAMES.install()
+            token = NAMES.install()
             wrappers.add(socket.getaddrinfo)
             user.setattr(socket, "getaddrinfo", lambda *args: [])
-            NAMES.uninstall()
+            NAMES.uninstall(token)
     assert wrappers == {socket.getaddrinfo}
-    NAMES.install()
-    NAMES.uninstall()
+    NAMES.uninstall(NAMES.install())
     assert socket.getaddrinfo is genuine
 
 
 def test_whoever_keeps_a_wrapper_has_the_original(offline: list[object]) -> None:
-    NAMES.install()
+    token = NAMES.install()
     kept: Callable[..., object] = socket.getaddrinfo
-    NAMES.uninstall()
+    NAMES.uninstall(token)
     kept("sandbox", 1)
     assert offline == ["sandbox"]

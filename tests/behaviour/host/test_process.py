@@ -1,5 +1,6 @@
 """Extensions as child processes: real ones, flooded, stopped, killed."""
 
+import errno
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ from typing import Any
 import freezegun
 import pytest
 
-from pytest_lambda_telemetry.host import leftovers
+from pytest_lambda_telemetry.host import leftovers, process
 from pytest_lambda_telemetry.host.child_names import Resolution
 from pytest_lambda_telemetry.host.process import ExtensionProcess, address_in_use, arguments, extension_name
 from pytest_lambda_telemetry.model.errors import MisuseError, WaitTimeout
@@ -72,7 +73,7 @@ def python(script: str) -> tuple[str, ...]:
 
 def alive(pid: int) -> bool:
     """Whether this process runs; one that waits to be reaped by whoever has it now does not."""
-    return any(process.pid == pid and not process.ended for process in leftovers.processes())
+    return any(one.pid == pid and not one.ended for one in leftovers.processes())
 
 
 def test_a_child_that_ends(start: Start) -> None:
@@ -105,6 +106,13 @@ def test_a_wait_that_times_out_says_what_it_wrote(start: Start) -> None:
     with pytest.raises(
         WaitTimeout, match=rf"^extension child \(pid {child.pid}\) still runs after 0\.01 s; .*:\n    up$"
     ):
+        child.wait(0.01)
+
+
+def test_a_message_shows_the_last_lines_of_much(start: Start) -> None:
+    child = start("sh", "-c", "seq 1 30000; exec sleep 600")
+    child.until(lambda: child.output.endswith("\n30000\n"))
+    with pytest.raises(WaitTimeout, match=r"its last output:(\n    2999\d){9}\n    30000$"):
         child.wait(0.01)
 
 
@@ -223,6 +231,69 @@ def test_signals_after_the_end_do_nothing(start: Start) -> None:
     assert (child.returncode, child.killed) == (0, False)
 
 
+@pytest.mark.parametrize("reason", ["no such function", "the system refuses"])
+def test_the_end_is_noticed_where_waitid_is_of_no_use(
+    start: Start, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    """PyPy has none."""
+    if reason == "no such function":
+        monkeypatch.delattr(os, "waitid", raising=False)
+    else:
+        monkeypatch.setattr(os, "waitid", refused, raising=False)
+    assert start("sh", "-c", "exit 3").wait(LIMIT_S) == 3
+    child = start("sleep", "600")
+    child.stop()
+    child.terminate(0)
+    assert (child.returncode, child.killed) == (-signal.SIGKILL, True)
+
+
+def refused(*args: object) -> None:
+    raise OSError(errno.ENOSYS, "not here")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_the_end_is_announced_although_the_thread_that_waits_for_it_dies(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(popen: object) -> int:
+        raise RuntimeError("the thread dies")
+
+    monkeypatch.setattr(process, "_exit_code", dies)
+    child = start("sleep", "600")
+    child.terminate(LIMIT_S)
+    assert (child.running, child.returncode) == (False, -signal.SIGKILL)
+
+
+def test_descriptors_that_somebody_has_closed_end_nothing_but_the_output(start: Start) -> None:
+    """As a fake file system does, and a test that closes whatever is open."""
+    child = start("sleep", "600")
+    for descriptor in (child._source, child._wake_source, child._wake):
+        os.close(descriptor)
+    child.terminate(0)
+    assert (child.returncode, child.output) == (-signal.SIGKILL, "")
+
+
+def test_what_the_system_does_not_end_is_given_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process may hang within the kernel, where no signal reaches it."""
+    gone = threading.Event()
+    genuine = process._exit_code
+
+    def late(popen: Any) -> int:
+        gone.wait(LIMIT_S)
+        return genuine(popen)
+
+    monkeypatch.setattr(process, "_KILLED_S", 0.01)
+    monkeypatch.setattr(process, "_exit_code", late)
+    child = start("sleep", "600")
+    child.terminate(0)
+    assert (child.killed, child.closed, child.returncode) == (True, True, None)
+    gone.set()
+    for thread in child._threads:
+        thread.join(LIMIT_S)
+    assert child.returncode == -signal.SIGKILL
+    assert not alive(child.pid)
+
+
 def test_the_grace_lets_it_end_by_itself(start: Start, tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -273,6 +344,21 @@ time.sleep(0 if {orphaned} else 600)
 
     assert not alive(grandchild)
     assert child.killed is not orphaned
+
+
+@linux_only
+def test_a_grandchild_that_has_closed_its_files_may_still_be_ending(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child, grandchild = start("true"), start("sleep", "600")
+    child.wait(LIMIT_S)
+    found = iter([{grandchild.pid}])
+    states = iter([False, False, True])
+    monkeypatch.setattr(leftovers, "descendants", lambda leader: next(found, set()))
+    monkeypatch.setattr(leftovers, "processes", lambda: [leftovers.Process(grandchild.pid, 1, 1, next(states))])
+    child.terminate(0)
+    assert next(states, None) is None
+    monkeypatch.undo()
 
 
 def test_a_last_line_is_there_although_somebody_still_holds_the_pipe(start: Start) -> None:
@@ -413,6 +499,27 @@ def test_a_taken_port_is_recognised_in_any_language(output: str, port: str | Non
         " let the extension read its port from a variable and pass a free one in env, or keep these tests in one"
         " worker with @pytest.mark.xdist_group and --dist loadgroup"
     )
+
+
+def test_with_an_address_of_its_own_the_remedy_is_to_bind_it() -> None:
+    output = "OSError: [Errno 98] error while attempting to bind on address ('0.0.0.0', 4243): address already in use"
+    assert address_in_use(output, "127.1.2.3") == (
+        "port 4243 that the extension listens on is taken: let it bind sandbox.localdomain, as on Lambda, which is"
+        " 127.1.2.3 here and no other test's; 127.0.0.1, localhost and 0.0.0.0 are everybody's"
+    )
+
+
+def test_a_port_that_is_taken_at_an_address_of_its_own_is_taken_by_a_sibling() -> None:
+    output = "2024/05/01 12:30:45 listen tcp 127.1.2.3:8124: bind: address already in use"
+    assert address_in_use(output, "127.1.2.3") == (
+        "port 8124 that the extension listens on is taken by another extension of this test: 127.1.2.3 is the"
+        " environment's own address, and on Lambda too all its extensions share one"
+    )
+
+
+def test_the_last_port_that_was_taken_is_named() -> None:
+    output = "".join(f"listen tcp 127.0.0.1:{port}: bind: address already in use\nretry\n" for port in (8124, 8125))
+    assert str(address_in_use(output)).startswith("port 8125 that")
 
 
 @pytest.mark.parametrize("output", ["", "Connection refused", "address in use", "Address not available"])

@@ -1,5 +1,6 @@
 """The registry of mocking libraries: who is covered when, and what is said where it cannot be."""
 
+import importlib
 import subprocess
 import sys
 from types import ModuleType
@@ -81,6 +82,57 @@ def test_several_environments_are_let_through_until_each_leaves(unclaimed: FakeA
     passthrough.uninstall(elsewhere.is_ours)
     passthrough.uninstall(elsewhere.is_ours)
     assert passthrough.refresh() == ()
+
+
+class _Nobody:
+    """A finder as pyfakefs puts one first in `sys.meta_path`."""
+
+    def find_spec(self, *args: object) -> None:
+        return None
+
+
+@pytest.fixture(params=["under pytest", "without"])
+def finders(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """`sys.meta_path`, with or without pytest's hook."""
+    hook = [one for one in sys.meta_path if type(one).__name__ == "AssertionRewritingHook"]
+    others = [one for one in sys.meta_path if one not in hook]
+    monkeypatch.setattr(sys, "meta_path", [*(hook if request.param == "under pytest" else []), *others])
+    return sys.meta_path  # type: ignore[return-value]
+
+
+def test_the_watch_is_never_the_first_that_another_tool_takes_away(
+    finders: list[object], unclaimed: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody, before, noticed = _Nobody(), list(finders), []
+    finders.insert(0, nobody)
+    passthrough.install(unclaimed.is_ours)
+    assert finders.pop(0) is nobody
+    with monkeypatch.context() as patch:
+        patch.setattr(passthrough, "_WATCHED", {"colorsys"})
+        patch.setattr(passthrough, "refresh", lambda: noticed.append("colorsys" in sys.modules))
+        patch.delitem(sys.modules, "colorsys", raising=False)
+        importlib.import_module("colorsys")
+    passthrough.uninstall(unclaimed.is_ours)
+    assert noticed == [True]
+    assert finders == before
+
+
+def test_a_fake_file_system_that_was_there_before_us_leaves_imports_as_they_were(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(brand_new="", newer_still="")
+    pytester.makepyfile(
+        """
+        def test_both(fs, lambda_telemetry):
+            import brand_new
+            lambda_telemetry.register()
+            assert not fs.exists(__file__)
+
+        def test_after_it():
+            import newer_still
+        """
+    )
+    pytester.syspathinsert()
+    result = pytester.runpytest_subprocess("-p", "no:randomly", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=2)
 
 
 def test_no_integration_imports_the_library_it_is_for() -> None:

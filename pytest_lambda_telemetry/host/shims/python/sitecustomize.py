@@ -1,8 +1,8 @@
-"""Python start-up hook of a child: `sandbox.localdomain` and `sandbox` resolve to the loopback address.
+"""Python start-up hook of a child: `sandbox.localdomain` and `sandbox` resolve to the environment's address.
 
-Found through PYTHONPATH where the machine allows no mount namespace. Runs in the extension's interpreter, whichever
-version that is: it uses nothing but the standard library and the oldest syntax of Python 3. A sitecustomize that it
-hides is run after it.
+Found through PYTHONPATH where the machine allows no mount namespace; a variable has the address. Runs in the
+extension's interpreter, whichever version that is: it uses nothing but the standard library and the oldest syntax of
+Python 3. A sitecustomize that it hides is run after it.
 """
 
 import importlib.machinery
@@ -11,13 +11,15 @@ import socket
 import sys
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
+_NAMES = ("sandbox.localdomain", "sandbox")
 _LOOPBACK = "127.0.0.1"
+_ADDRESS = os.environ.get("PYTEST_LAMBDA_TELEMETRY_SANDBOX_ADDRESS") or _LOOPBACK
 
 
 def _translated(host: object) -> object:
     name = host.decode("latin-1") if isinstance(host, bytes) else host
-    if isinstance(name, str) and name.lower().rstrip(".") in ("sandbox.localdomain", "sandbox"):
-        return _LOOPBACK
+    if isinstance(name, str) and name.lower().rstrip(".") in _NAMES:
+        return _ADDRESS
     return host
 
 
@@ -36,6 +38,13 @@ def _translate(owner: object, name: str, of_address: bool) -> None:
     setattr(owner, name, reach if of_address else ask)
 
 
+def _gethostbyaddr(host: object, _found: object = socket.gethostbyaddr) -> object:
+    """An address of our own has no name in the system's hosts file, and every `http.server` asks for it."""
+    host = _translated(host)
+    own = host == _ADDRESS != _LOOPBACK
+    return (_NAMES[0], [_NAMES[1]], [_ADDRESS]) if own else _found(host)  # type: ignore[operator]
+
+
 def _run_hidden() -> None:
     """Run the sitecustomize that this one stands before, under its own name."""
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != _HERE]
@@ -47,8 +56,9 @@ def _run_hidden() -> None:
         spec.loader.exec_module(module)
 
 
-for _name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
+for _name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
     _translate(socket, _name, False)
+socket.gethostbyaddr = _gethostbyaddr  # type: ignore[assignment]
 for _name in ("bind", "connect", "connect_ex"):
     _translate(socket.socket, _name, True)
 _run_hidden()
