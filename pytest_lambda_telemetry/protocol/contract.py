@@ -77,6 +77,7 @@ class Refusal:
 # What a Subscribe body may say -----------------------------------------------------------------------------------
 
 TYPES = ("platform", "function", "extension")  # reference; a single event type such as platform.runtimeDone is not one
+SINGLE_EVENT = "Unrecognized enum variant"  # a native probe of 2026-09-15: what the live service says to one
 PROTOCOLS = ("HTTP", "TCP")  # reference; case-sensitive in AWS's emulator
 FIELDS = ("schemaVersion", "types", "buffering", "destination")  # seen: the order of the live service's own message
 DESTINATION_FIELDS = ("protocol", "URI", "port", "method", "encoding")  # reference; AWS's emulator; AWS's Go sample

@@ -9,8 +9,8 @@ import math
 import re
 from dataclasses import dataclass
 
-MAX_DEPTH = 64
-"""How many arrays and objects may be open at once."""
+MAX_DEPTH = 128
+"""How many arrays and objects may be open at once: the limit of serde, in whose words the live service answers."""
 
 MAX_DIGITS = 640
 """The longest integer, in characters: the longest that every Python turns into an int, however it is configured."""
