@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .model.errors import MisuseError
 from .protocol.contract import Profile
-from .protocol.schema import InitializationType
+from .protocol.schema import RUNTIME, InitializationType
 
 Fidelity = Literal["documented", "observed"]
 LogFormat = Literal["Text", "JSON"]
@@ -49,6 +49,10 @@ def _is_moment(value: object) -> bool:
     except OverflowError:  # in UTC it would be outside of the years 1 to 9999
         return False
     return True
+
+
+def _is_runtime(value: object) -> bool:
+    return isinstance(value, str) and RUNTIME.fullmatch(value) is not None
 
 
 def _are_names(value: object) -> bool:
@@ -94,7 +98,8 @@ class Retry:
 class Settings:
     """Everything a test can choose, with Lambda's own defaults. Raises MisuseError for a value that cannot be.
 
-    Fidelity and what it changes: README, "Fidelity". `timeout_s` is the function's, in environment time;
+    Fidelity and what it changes: README, "Fidelity". `runtime` may have a suffix, such as `python3.14.DurableFunction`;
+    with `tracing` (X-Ray active) platform events have `tracing`. `timeout_s` is the function's, in environment time;
     `delivery_timeout_s`, `extension_timeout_s` and `shutdown_timeout_s` are real seconds.
     """
 
@@ -103,6 +108,8 @@ class Settings:
     handler: str = "lambda_function.lambda_handler"
     account_id: str = "123456789012"
     region: str = "us-east-1"
+    runtime: str = "python3.13"
+    tracing: bool = False
     memory_mb: int = 128
     timeout_s: float = 3.0
     initialization_type: InitializationType = "on-demand"
@@ -165,6 +172,8 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "handler": _TEXT,
     "account_id": _TEXT,
     "region": _TEXT,
+    "runtime": (_is_runtime, "the identifier of a Lambda runtime, such as 'python3.13' or 'provided.al2023'"),
+    "tracing": _FLAG,
     "memory_mb": (lambda value: _is_whole(value) and value > 0, "a whole number of MB above 0"),
     "timeout_s": _SECONDS,
     "initialization_type": _one_of(InitializationType),

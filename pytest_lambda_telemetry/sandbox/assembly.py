@@ -138,7 +138,13 @@ def _connect(
         cut=profile.observed,
     )
     reception = Reception(
-        settings=settings, profile=profile, clock=clock, engine=engine, children=children, violations=violations
+        settings=settings,
+        seed=seed,
+        profile=profile,
+        clock=clock,
+        engine=engine,
+        children=children,
+        violations=violations,
     )
     extensions_api = ExtensionsApi(
         extensions,

@@ -15,7 +15,7 @@ from ..protocol import schema
 from ..protocol.fields import listed, number, whole
 from ..protocol.schema import InitializationType, Status
 from . import endings
-from .init import MANAGED_INSTANCES, Init, extension_stands, restored, subscribed
+from .init import MANAGED_INSTANCES, Init, extension_stands, subscribed
 from .invocation import Invoked
 from .steps import Action, EndInit
 
@@ -23,6 +23,8 @@ Log = Record | Event
 """A log of a ready-made script: a line or object of the function's, or an event, such as `events.extension(…)`."""
 
 Timed = tuple[float, Action]
+
+DEFAULT_RUNTIME = "python3.13"
 
 
 class InvocationOptions(TypedDict, total=False):
@@ -39,6 +41,7 @@ class InvocationOptions(TypedDict, total=False):
     function_version: str
     tenant_id: str | None
     tracing: str
+    runtime: str
 
 
 def _spread(logs: Sequence[Log], start: float, end: float) -> list[Timed]:
@@ -50,6 +53,11 @@ def _spread(logs: Sequence[Log], start: float, end: float) -> list[Timed]:
         (start + gap * place, log if isinstance(log, Event) else events.function(log))
         for place, log in enumerate(logs, start=1)
     ]
+
+
+def _check_runtime(runtime: object) -> None:
+    if not isinstance(runtime, str) or not schema.RUNTIME.fullmatch(runtime):
+        raise MisuseError(f"runtime={runtime!r} is no Lambda runtime; pass an identifier, such as {DEFAULT_RUNTIME!r}")
 
 
 def _at(moment: float, actions: Iterable[Action]) -> list[Timed]:
@@ -74,11 +82,13 @@ class _Invocation:
     function_version: str = "$LATEST"
     tenant_id: str | None = None
     tracing: str | None = None
+    runtime: str = DEFAULT_RUNTIME
 
     def __post_init__(self) -> None:
         for name in ("duration_ms", "overhead_ms", "timeout_s"):
             number(name, getattr(self, name))
         whole("memory_mb", self.memory_mb)
+        _check_runtime(self.runtime)
         if self.duration_ms > self.timeout_s * 1000:
             raise MisuseError(
                 f"duration_ms={self.duration_ms:g} is longer than timeout_s={self.timeout_s:g} allows;"
@@ -105,7 +115,13 @@ class _Invocation:
 
     @property
     def init(self) -> Init:
-        return Init(function_name=self.function_name, function_version=self.function_version, memory_mb=self.memory_mb)
+        return Init(
+            function_name=self.function_name,
+            function_version=self.function_version,
+            memory_mb=self.memory_mb,
+            runtime=self.runtime,
+            trace=self.tracing,
+        )
 
     def begun(self) -> list[Timed]:
         """INVOKE, platform.start and the logs."""
@@ -185,15 +201,20 @@ class Lifecycles:
         memory_mb: int = 128,
         function_name: str = "test-function",
         function_version: str = "$LATEST",
+        runtime: str = DEFAULT_RUNTIME,
+        tracing: str | None = None,
     ) -> Self:
         """The init phase alone: initStart, a telemetrySubscription for each of `extensions`, logs, initRuntimeDone,
         their platform.extension, initReport. Init is over at its end."""
         whole("memory_mb", memory_mb)
+        _check_runtime(runtime)
         init = Init(
             initialization_type=initialization_type,
             function_name=function_name,
             function_version=function_version,
             memory_mb=memory_mb,
+            runtime=runtime,
+            trace=tracing,
         )
         return cls._made(_initialized(0.0, duration_ms, init, logs=logs, extensions=extensions), {})
 
@@ -235,7 +256,8 @@ class Lifecycles:
 
         `status="error"` is a function that raised, with `error_type`. Further options: `request_id`, `logs` [()],
         `timeout_s` [3.0], `memory_mb` [128], `max_memory_used_mb` [64], `function_name`, `function_version`,
-        `tenant_id`, `tracing` (the trace header's value). On `lambda-managed-instances` there is no INVOKE, no
+        `tenant_id`, `tracing` (the trace header's value; without it INVOKE alone has one, as where a function is not
+        traced), `runtime` ["python3.13"]. On `lambda-managed-instances` there is no INVOKE, no
         runtimeDone and no freeze, and the report has what it has there; see `concurrent`.
         """
         listed(get_args(InitializationType))("initialization_type", initialization_type)
@@ -317,8 +339,6 @@ class Lifecycles:
         end = number("restore_duration_ms", restore_duration_ms)
         options.setdefault("function_version", "1")
         of = _Invocation(end, **options)
-        started, *done = restored(
-            end, function_name=of.function_name, function_version=of.function_version, memory_mb=of.memory_mb
-        )
+        started, *done = of.init.restored(end)
         back: list[Timed] = [(0.0, EndInit()), (0.0, started), *_spread(restore_logs, 0.0, end), *_at(end, done)]
         return cls._made([*back, *of.begun(), *of.completed(restore_duration_ms=end)], options)

@@ -80,7 +80,7 @@ def test_an_invocation_in_the_events_of_this_api(
         "platform.report",
     ]
     by_type = {event["type"]: event["record"] for event in received}
-    assert by_type["platform.logsSubscription"] == {"name": "ext", "state": "Subscribed", "types": TYPES}
+    assert by_type["platform.logsSubscription"] == {"name": "ext", "state": "Subscribed", "types": sorted(TYPES)}
     assert by_type["platform.extension"] == {"name": "ext", "state": "InitError", "events": ["SHUTDOWN"]}
     assert by_type["platform.start"] == {"requestId": "r-1", "version": "$LATEST"}
     assert by_type["platform.end"] == {"requestId": "r-1"}

@@ -33,15 +33,19 @@ NAMES = {
     "function": "function",
     "extension": "extension",
 }
+TRACED = {"tracing": "Root=1-2"}
 # every optional field there is, so that projection has something to take away
 FULL: dict[str, dict[str, Any]] = {
-    "platform.initReport": {"status": "error", "spans": [{"name": "x", "durationMs": 1}]},
-    "platform.initRuntimeDone": {"status": "failure", "spans": [{"name": "x", "durationMs": 1}]},
-    "platform.restoreReport": {"status": "error", "spans": [{"name": "x", "durationMs": 1}]},
-    "platform.restoreRuntimeDone": {"status": "timeout"},
-    "platform.start": {"tenant_id": "blue"},
-    "platform.runtimeDone": {"tenant_id": "blue", "status": "error"},
+    "platform.initStart": TRACED,
+    "platform.initReport": {"status": "error", "spans": [{"name": "x", "durationMs": 1}], **TRACED},
+    "platform.initRuntimeDone": {"status": "failure", "spans": [{"name": "x", "durationMs": 1}], **TRACED},
+    "platform.restoreStart": TRACED,
+    "platform.restoreReport": {"status": "error", "spans": [{"name": "x", "durationMs": 1}], **TRACED},
+    "platform.restoreRuntimeDone": {"status": "timeout", **TRACED},
+    "platform.start": {"tenant_id": "blue", **TRACED},
+    "platform.runtimeDone": {"tenant_id": "blue", "status": "error", **TRACED},
     "platform.report": {
+        **TRACED,
         "tenant_id": "blue",
         "init_duration_ms": 1.5,
         "restore_duration_ms": 2.5,
