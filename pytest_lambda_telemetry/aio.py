@@ -191,7 +191,7 @@ class AsyncLambdaTelemetry(Recorded):
         """As LambdaTelemetry.invocation, with `async with`."""
         return self._entered(partial(self._sync.invocation, **options), moving="invocation()")
 
-    async def invoke(self, *, logs: Sequence[Record] = (), **options: Unpack[InvocationOptions]) -> Invocation:
+    async def invoke(self, *, logs: Sequence[Record | Event] = (), **options: Unpack[InvocationOptions]) -> Invocation:
         """As LambdaTelemetry.invoke."""
         return await self._moving(self._sync.invoke, logs=logs, **options)
 

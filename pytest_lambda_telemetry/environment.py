@@ -185,7 +185,7 @@ class LambdaTelemetry(Recorded):
         self._forbid_blocking("invocation()")
         return self._sandbox.invocations.invocation(options)
 
-    def invoke(self, *, logs: Sequence[Record] = (), **options: Unpack[InvocationOptions]) -> Invocation:
+    def invoke(self, *, logs: Sequence[Record | Event] = (), **options: Unpack[InvocationOptions]) -> Invocation:
         """`invocation` in one call, with the function's log lines."""
         self._forbid_blocking("invoke()")
         records = arguments.log_records(logs)

@@ -2,9 +2,10 @@
 
 Arguments are the fields of the published schema in snake case, metrics flat among them. Each has a realistic default,
 so that a bare call is an event that Lambda could have sent; within an invocation the defaults agree with one another.
-None leaves an optional field out, as is `tracing` unless it is given: events have it only where a function is traced; a
-default shown as DERIVED is worked out from the other arguments. A value that
-Lambda would never send is a MisuseError naming the valid ones; `from_dict` takes what the builders refuse.
+None leaves an optional field out, as is `tracing` unless it is given: events have it only where a function is traced. A
+default shown as DERIVED is worked out from the other arguments. A value that Lambda would never send is a MisuseError
+naming the valid ones; `from_dict` takes what the builders refuse, explicit nulls too. `function_log` is what the
+logging of managed runtimes writes under the JSON log format.
 
 `time` is an aware datetime or an ISO-8601 string with a zone; without it the event is stamped when it is emitted, and
 a span without `start` is placed then, so that the spans follow one another and end at the event's time.
@@ -13,17 +14,14 @@ Source: Lambda Telemetry API event schema reference.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from math import ceil
-from typing import cast
 
 from .model.errors import MisuseError
-from .model.event import Event, Record
+from .model.event import Event
 from .protocol import schema
 from .protocol.contract import SLOW_CONSUMER
-from .protocol.encoding import copied
-from .protocol.fields import DERIVED, Derived, build, number, overhead_spans, runtime_spans, time_of
-from .protocol.projection import Captured
+from .protocol.fields import DERIVED, Derived, build, number, overhead_spans, runtime_spans
+from .protocol.log_records import Time, extension, from_dict, function, function_log
 from .protocol.schema import (
     InitializationType,
     InitPhase,
@@ -38,6 +36,7 @@ __all__ = [
     "extension",
     "from_dict",
     "function",
+    "function_log",
     "platform_extension",
     "platform_init_report",
     "platform_init_runtime_done",
@@ -61,8 +60,6 @@ _RESTORE_MS = 80.0
 _RUN_MS = 100.0
 _OVERHEAD_MS = 1.5
 _ERROR_TYPES: Mapping[str, str] = {"error": "Function.Unknown", "failure": "Sandbox.Failure"}
-
-Time = str | datetime | None
 
 
 def _error(status: object, given: str | Derived | None) -> str | None:
@@ -360,39 +357,3 @@ def platform_logs_dropped(
     return build(
         "platform.logsDropped", time, reason=reason, dropped_records=dropped_records, dropped_bytes=dropped_bytes
     )
-
-
-def function(record: Record = "Hello from the function", *, time: Time = None) -> Event:
-    """`function`: a line of the function's log, or an object when it logs in JSON."""
-    return _log("function", record, time)
-
-
-def extension(record: Record = "Hello from the extension", *, time: Time = None) -> Event:
-    """`extension`: a line of an extension's output, or an object when it logs in JSON."""
-    return _log("extension", record, time)
-
-
-def _log(event_type: str, record: Record, time: Time) -> Event:
-    if not isinstance(record, (str, Mapping)):
-        raise MisuseError(f"{event_type}({record!r}): a log record is a line or an object; pass a str or a dict")
-    return Event(event_type, copied(record), time_of(time))
-
-
-def from_dict(event: Mapping[str, object]) -> Event:
-    """Any event as the wire has it, whether its type and fields are known or not.
-
-    Only the shape is checked: `type` is a text, there is a `record`, `time` is a text where there is one. Everything
-    else is kept as it is. Raises MisuseError.
-    """
-    if not isinstance(event, Mapping):
-        raise MisuseError(f'{event!r} is not an event; pass a dict such as {{"type": "function", "record": "a line"}}')
-    event_type, time = event.get("type"), event.get("time")
-    if not isinstance(event_type, str) or not event_type:
-        raise MisuseError(f'an event\'s "type" is a non-empty str, not {event_type!r}, in {dict(event)!r}')
-    if "record" not in event:
-        raise MisuseError(f'this {event_type!r} event has no "record": {dict(event)!r}')
-    if time is not None and not isinstance(time, str):
-        raise MisuseError(f'the "time" of this {event_type!r} event is {time!r}; pass an ISO-8601 str, or leave it out')
-    record = copied(cast(Record, event["record"]))  # an unknown type may have any JSON value
-    others = {name: value for name, value in event.items() if name not in ("type", "record", "time")}
-    return Captured(event_type, record, time, fields=others) if others else Event(event_type, record, time)

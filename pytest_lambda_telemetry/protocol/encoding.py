@@ -104,7 +104,7 @@ def from_text(text: str) -> object:
 
 
 def copied(record: Record) -> Record:
-    """The record as it is now: an object is the test's own, which may change it later.
+    """The record as it is now: an object or a list is the test's own, which may change it later.
 
     One that cannot be sent is returned itself: whoever sends it is told.
     """

@@ -32,6 +32,11 @@ class Captured(Event):
     fields: Mapping[str, object] = field(kw_only=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Stamped(Event):
+    """A log event whose record, an object, has the moment at which it is emitted as its `timestamp`."""
+
+
 def timestamp(at: datetime) -> str:
     """A moment as telemetry writes it: ISO-8601 in UTC with milliseconds and Z. Raises MisuseError without a zone."""
     if at.tzinfo is None:
@@ -66,6 +71,8 @@ def resolve(event: Event, time: str) -> dict[str, object]:
     record: object = event.record
     if event.type in REQUIRED and isinstance(record, Mapping) and _unresolved(spans := record.get("spans")):
         record = {**record, "spans": _started(spans, time)}
+    elif isinstance(event, Stamped) and isinstance(record, Mapping):
+        record = {**record, "timestamp": time}
     stamped = {"time": time, "type": event.type, "record": record}
     return {**stamped, **event.fields} if isinstance(event, Captured) else stamped
 
@@ -106,7 +113,7 @@ def project(stamped: dict[str, object], view: View) -> dict[str, object] | None:
     """
     event_type, record = stamped["type"], stamped["record"]
     if event_type in LOG_TYPES:
-        seen = _log_record(record, str(stamped["time"]), view)
+        seen = _log_record(record, view)
     elif view.managed_instances and event_type == "platform.runtimeDone":
         return None
     elif isinstance(record, Mapping):
@@ -116,17 +123,16 @@ def project(stamped: dict[str, object], view: View) -> dict[str, object] | None:
     return stamped if seen is record else {**stamped, "record": seen}
 
 
-def _log_record(record: object, time: str, view: View) -> object:
+def _log_record(record: object, view: View) -> object:
+    """Under JSON logging a line that holds an object is that object; every other line stays as it is (live capture)."""
     if view.schema_version < V2022_12:
         return record if isinstance(record, str) else to_text(record)
-    if view.log_format != "JSON" or not isinstance(record, str):
+    if view.log_format != "JSON" or not isinstance(record, str) or not record.lstrip().startswith("{"):
         return record
-    if record.lstrip().startswith("{"):
-        try:
-            return from_text(record)
-        except ValueError:
-            pass  # a line that only looks like JSON is a plain line
-    return {"timestamp": time, "level": "INFO", "message": record}
+    try:
+        return from_text(record)
+    except ValueError:
+        return record  # it only looks like JSON
 
 
 def _platform_record(event_type: str, record: Mapping[str, object], view: View) -> Mapping[str, object]:

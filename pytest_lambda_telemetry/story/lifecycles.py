@@ -20,7 +20,7 @@ from .invocation import Invoked
 from .steps import Action, EndInit
 
 Log = Record | Event
-"""A log of a ready-made script: a line or object of the function's, or an event, such as `events.extension(…)`."""
+"""A log of a ready-made script: a line, object or other JSON value of the function's, or an event of any kind."""
 
 Timed = tuple[float, Action]
 

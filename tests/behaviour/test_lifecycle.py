@@ -182,6 +182,18 @@ def test_all_that_concerns_an_invocation_agrees(
     assert sum(span["durationMs"] for span in done["spans"]) == pytest.approx(40)
 
 
+def test_a_function_may_log_any_json_value(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
+    ext = extension()
+    values: list[Any] = [None, 0, False, 1.5, [1, {"a": None}], {"b": 2}]
+    lambda_telemetry.invoke(logs=[*values, events.function_log("m", request_id="r-1")])
+    *seen, managed = ext.of("function")
+    assert seen == values
+    assert managed == {"timestamp": managed["timestamp"], "level": "INFO", "message": "m", "requestId": "r-1"}
+    assert managed["timestamp"].endswith("Z")
+    with pytest.raises(MisuseError, match=r"logs\[0\]=b'x' is not valid"):
+        lambda_telemetry.invoke(logs=[b"x"])
+
+
 @pytest.mark.parametrize("tracing", [False, True])
 def test_events_have_tracing_only_where_the_function_is_traced(extension: Make, tracing: bool) -> None:
     with LambdaTelemetry(Settings(tracing=tracing)) as environment:
@@ -466,7 +478,7 @@ def test_a_status_and_an_error_type_can_be_chosen(extension: Make, lambda_teleme
         ({"max_memory_used_mb": 1.5}, "max_memory_used_mb=1.5 is not valid: it must be a whole number"),
         ({"logs": 7}, "logs=7 is not valid: it must be a list of lines"),
         ({"logs": b"raw"}, "logs=b'raw' is not valid"),
-        ({"logs": ["a line", None]}, r"logs\[1\]=None is not valid: it must be a line"),
+        ({"logs": ["a line", b"x"]}, r"logs\[1\]=b'x' is not valid: it must be a line"),
         ({"request_id": ""}, "request_id='' is not valid"),
         ({"tenant_id": 7}, "tenant_id=7 is not valid"),
     ],

@@ -11,14 +11,14 @@ import pytest
 
 from pytest_lambda_telemetry import events
 from pytest_lambda_telemetry.model.errors import MisuseError
-from pytest_lambda_telemetry.model.event import Event
+from pytest_lambda_telemetry.model.event import Event, Record
 from pytest_lambda_telemetry.protocol import schema
 from pytest_lambda_telemetry.protocol.encoding import encode
 from pytest_lambda_telemetry.protocol.projection import resolve
 from pytest_lambda_telemetry.protocol.schema import Status, Tracing
 
 TIME = "2025-01-29T12:00:00.000Z"
-BUILDERS = [getattr(events, name) for name in events.__all__ if name != "from_dict"]
+BUILDERS = [getattr(events, name) for name in events.__all__ if name not in ("from_dict", "function_log")]
 
 
 def whole(event: Event) -> Any:
@@ -171,6 +171,24 @@ def test_log_records() -> None:
     assert events.extension(record="a line\n") == Event("extension", "a line\n")
 
 
+@pytest.mark.parametrize("value", [None, True, False, 0, 1.5, "", [], [None, {"a": 1}], {}])
+@pytest.mark.parametrize("make", [events.function, events.extension])
+def test_a_log_record_is_any_json_value(make: Callable[[Record], Event], value: Record) -> None:
+    event = make(value)
+    assert event.record == value
+    assert type(event.record) is type(value)
+
+
+def test_a_log_of_a_managed_runtime() -> None:
+    event = events.function_log({"deep": 1}, level="WARN")
+    assert event.type == "function"
+    assert given(event) == {"timestamp": None, "level": "WARN", "message": {"deep": 1}}
+    assert event == events.function_log({"deep": 1}, "WARN")
+    for arguments in ({"message": b"x"}, {"message": "x", "level": ""}, {"message": "x", "logger": 3}):
+        with pytest.raises(MisuseError):
+            events.function_log(**arguments)
+
+
 @pytest.mark.parametrize("make", [events.function, lambda record: events.from_dict({"type": "x", "record": record})])
 def test_an_event_does_not_follow_what_its_record_was_made_of(make: Callable[[object], Event]) -> None:
     record = {"user": {"id": 1}}
@@ -249,7 +267,8 @@ SPAN = {"name": "x", "durationMs": 1}
         ),
         ("platform_extension", {"events": ["STOP"]}, "events='STOP' is not known"),
         ("platform_telemetry_subscription", {"types": ["platform.start"]}, "types='platform.start' is not known"),
-        ("function", {"record": 3}, "function(3): a log record is a line or an object; pass a str or a dict"),
+        ("function", {"record": b"x"}, "function(b'x'): a log record is a line, an object or another JSON value; pass"),
+        ("extension", {"record": {1, 2}}, "extension({1, 2}): a log record is a line, an object or another JSON value"),
         ("extension", {"time": "yesterday"}, "time='yesterday' is not a moment: "),
         ("platform_start", {"time": "2025-01-29T12:00:00"}, "time='2025-01-29T12:00:00' is not a moment: no time zone"),
         ("platform_start", {"time": datetime(2025, 1, 29)}, "2025-01-29T00:00:00 has no time zone"),

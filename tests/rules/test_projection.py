@@ -1,6 +1,7 @@
 """What each subscriber sees of an event."""
 
 import copy
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, get_args
@@ -146,6 +147,9 @@ def test_what_no_version_knows_passes_through(version: str) -> None:
     assert record(Event("platform.fault", "a string"), version, managed=True) == "a string"
 
 
+VALUES: list[Record] = [None, True, 0, -1.5, [], [1, None, {"a": []}], {}]
+
+
 @pytest.mark.parametrize("make", [events.function, events.extension])
 @pytest.mark.parametrize(
     ("line", "version", "log_format", "expected"),
@@ -153,13 +157,18 @@ def test_what_no_version_knows_passes_through(version: str) -> None:
         ("plain", "2022-07-01", "Text", "plain"),
         ("plain", "2022-07-01", "JSON", "plain"),
         ("plain", "2025-01-29", "Text", "plain"),
-        ("plain", "2022-12-13", "JSON", {"timestamp": TIME, "level": "INFO", "message": "plain"}),
+        ("plain\n", "2022-12-13", "JSON", "plain\n"),
         ('{"a":1}', "2022-07-01", "JSON", '{"a":1}'),
         ('{"a":1}', "2025-01-29", "Text", '{"a":1}'),
         (' {"a": 1}\n', "2022-12-13", "JSON", {"a": 1}),
-        ("[1]", "2025-01-29", "JSON", {"timestamp": TIME, "level": "INFO", "message": "[1]"}),
-        ("{broken", "2025-01-29", "JSON", {"timestamp": TIME, "level": "INFO", "message": "{broken"}),
-        ('{"a":NaN}', "2025-01-29", "JSON", {"timestamp": TIME, "level": "INFO", "message": '{"a":NaN}'}),
+        ("[1]", "2025-01-29", "JSON", "[1]"),
+        ("7", "2025-01-29", "JSON", "7"),
+        ("null", "2025-01-29", "JSON", "null"),
+        ("{broken", "2025-01-29", "JSON", "{broken"),
+        ('{"a":NaN}', "2025-01-29", "JSON", '{"a":NaN}'),
+        ('{"a":1} tail', "2025-01-29", "JSON", '{"a":1} tail'),
+        *((value, "2022-12-13", log_format, value) for value in VALUES for log_format in ("Text", "JSON")),
+        *((value, "2022-07-01", "JSON", json.dumps(value, separators=(",", ":"))) for value in VALUES),
         ({"a": "é"}, "2022-07-01", "JSON", '{"a":"é"}'),
         ({"a": "é"}, "2022-07-01", "Text", '{"a":"é"}'),
         ({"a": 1}, "2022-12-13", "Text", {"a": 1}),
@@ -170,6 +179,27 @@ def test_log_records(
     make: Callable[[Record], Event], line: Record, version: str, log_format: str, expected: object
 ) -> None:
     assert record(make(line), version, log_format) == expected
+
+
+def test_the_timestamp_of_a_managed_runtimes_log_is_the_moment_at_which_it_is_emitted() -> None:
+    event = events.function_log("m", "ERROR", "r-1", "root")
+    expected = {"timestamp": TIME, "level": "ERROR", "message": "m", "requestId": "r-1", "logger": "root"}
+    assert record(event) == expected
+    assert list(record(event)) == list(expected)
+    later: dict[str, Any] = resolve(event, "2025-01-29T13:00:00.000Z")
+    assert later["record"]["timestamp"] == later["time"] == "2025-01-29T13:00:00.000Z", "one may be emitted again"
+    assert record(event, "2022-07-01") == json.dumps(expected, separators=(",", ":"))
+    given = events.function_log("m", time="2024-01-01T00:00:00.000Z")
+    assert seen(given) == {
+        "time": "2024-01-01T00:00:00.000Z",
+        "type": "function",
+        "record": {"timestamp": "2024-01-01T00:00:00.000Z", "level": "INFO", "message": "m"},
+    }
+
+
+def test_no_timestamp_is_put_into_an_object_of_the_functions_own() -> None:
+    assert record(events.function({"timestamp": None}), log_format="JSON") == {"timestamp": None}
+    assert record(events.function('{"timestamp":null}'), log_format="JSON") == {"timestamp": None}
 
 
 def test_an_object_that_cannot_become_text_is_misuse() -> None:

@@ -47,7 +47,9 @@ READY_MADE = {
     "cold_start": Script.cold_start(logs=["a"], init_logs=["b"]),
     "provisioned": Script.cold_start(initialization_type="provisioned-concurrency"),
     "managed": Script.cold_start(initialization_type="lambda-managed-instances"),
-    "invocation": Script.invocation(logs=["a", {"b": 1}, events.extension("c")]),
+    "invocation": Script.invocation(
+        logs=["a", {"b": 1}, events.extension("c"), None, 3, [1], events.function_log("m")]
+    ),
     "error": Script.invocation(status="error", error_type="Runtime.ValueError"),
     "timeout": Script.timeout(),
     "crash": Script.crash(),
@@ -407,7 +409,7 @@ def test_a_script_says_what_is_wrong_with_it(steps: Any, message: str) -> None:
         (lambda: UNTYPED.invocation(duration_ms=5000), "duration_ms=5000 is longer than timeout_s=3 allows"),
         (lambda: UNTYPED.invocation(duration_ms=-1), "duration_ms=-1 is not a duration"),
         (lambda: UNTYPED.invocation(logs="a line"), "logs='a line' is not a list"),
-        (lambda: UNTYPED.invocation(logs=[3]), "function(3): a log record"),
+        (lambda: UNTYPED.invocation(logs=[b"x"]), "function(b'x'): a log record"),
         (lambda: UNTYPED.timeout(duration_ms=1), "duration_ms with Script.timeout"),
         (lambda: UNTYPED.out_of_memory(max_memory_used_mb=1), "max_memory_used_mb with Script.out_of_memory"),
         (lambda: UNTYPED.cold_start(extensions="one"), "extensions='one' is not a list"),

@@ -59,7 +59,7 @@ def record_schemas(version: str) -> dict[str, Schema]:
             **({"billedRestoreDurationMs": COUNT} if second else {}),
         },
     )
-    log = {"type": ["string", "object"]} if second else {"type": "string"}
+    log: Schema = {} if second else {"type": "string"}  # any JSON value
     names = {"type": "array", "items": TEXT}
     return {
         "platform.initStart": _object(init, {**RUNTIME, **environment}),
