@@ -150,18 +150,18 @@ class Engine:
 
     def _shown(self, events: Sequence[Event], numbers: range, source: str) -> list[tuple[Subscriber, Encoded]]:
         """Record events, and keep them for later subscriptions; each subscriber with its view of them."""
-        stamp, cut = self._stamp(), self._cuts_records
+        stamp = self._stamp()
         encoded: dict[View, Encoded] = {}
         if len(self._views) == 1:  # as a rule
             view = self._views[0]
-            encoded[view] = shown = encode_events(events, stamp, view, numbers, cut=cut)
+            encoded[view] = shown = encode_events(events, stamp, view, numbers)
             plan = [(one, one.select(shown)) for one in self.subscribers]
         else:
-            encoded = {view: encode_events(events, stamp, view, numbers, cut=cut) for view in self._views}
+            encoded = {view: encode_events(events, stamp, view, numbers) for view in self._views}
             plan = [(one, one.select(encoded[one.view])) for one in self.subscribers]
         size = None
         if self.init_telemetry.open:
-            shared = None if cut else encoded.get(WHOLE)
+            shared = encoded.get(WHOLE)
             sizes = [len(part) for part in (shared or encode_events(events, stamp, WHOLE, numbers)).parts]
             size = sum(sizes)
             lost = self.init_telemetry.keep(events, numbers, sizes, stamp)
@@ -201,12 +201,12 @@ class Engine:
 
     def subscribe(self, subscription: Subscription, view: View) -> Subscriber:
         """A new subscriber, which gets the telemetry of the init phase so far. The caller holds the lock."""
-        subscriber = Subscriber(subscription, view)
+        subscriber = Subscriber(subscription, view, cut=self._cuts_records)
         self.subscribers.append(subscriber)
         if view not in self._views:
             self._views.append(view)
         kept = self.init_telemetry
-        shown = subscriber.select(encode_events(kept.events, "", view, kept.numbers, cut=self._cuts_records))
+        shown = subscriber.select(encode_events(kept.events, "", view, kept.numbers))
         index = 0
         while index < len(shown.parts):
             now_us = self._moments.look()[1]

@@ -156,10 +156,20 @@ class Delivery:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The events as sent, decoded anew at each access."""
-        if self.subscription.destination.protocol == "TCP":
-            return [json.loads(line) for line in self.body.splitlines()]
-        decoded: list[dict[str, Any]] = json.loads(self.body)
+        """The events as sent, decoded anew at each access.
+
+        Raises LambdaTelemetryError where a record that was longer than the subscription's maxBytes was cut, as the live
+        service does: such a body is no JSON.
+        """
+        try:
+            if self.subscription.destination.protocol == "TCP":
+                return [json.loads(line) for line in self.body.splitlines()]
+            decoded: list[dict[str, Any]] = json.loads(self.body)
+        except ValueError as error:
+            raise LambdaTelemetryError(
+                f"the body of this delivery is no JSON ({error}): a record longer than the subscription's maxBytes was"
+                " cut in it, as the live service does; read .body, or subscribe with a larger maxBytes"
+            ) from error
         return decoded
 
     @property
