@@ -12,7 +12,7 @@ from typing import TypeGuard
 from ..model.errors import MisuseError
 from ..model.event import Event
 from .encoding import from_text, to_text
-from .schema import ADDED, LOG_TYPES, REQUIRED, RESPONSE_SPANS, V2022_12
+from .schema import ADDED, LOG_TYPES, NULLABLE, REQUIRED, RESPONSE_SPANS, V2022_12, V2025_01
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +141,24 @@ def _platform_record(event_type: str, record: Mapping[str, object], view: View) 
     ]
     for path in later:
         record = _without(record, path)
+    if view.schema_version < V2025_01:
+        for path in NULLABLE.get(event_type, ()):
+            record = _without(record, path, null=True)
     return _managed_report(record) if view.managed_instances and event_type == "platform.report" else record
 
 
-def _without(record: Mapping[str, object], path: str) -> Mapping[str, object]:
-    """The record less the field at a dotted path; itself where it has none."""
+def _without(record: Mapping[str, object], path: str, *, null: bool = False) -> Mapping[str, object]:
+    """The record less the field at a dotted path; itself where it has none. `null`: only if it is that."""
     name, _, rest = path.partition(".")
     if name not in record:
         return record
-    if not rest:
-        return {key: value for key, value in record.items() if key != name}
     inner = record[name]
-    return {**record, name: _without(inner, rest)} if isinstance(inner, Mapping) else record
+    if not rest:
+        keeps = null and inner is not None
+        return record if keeps else {key: value for key, value in record.items() if key != name}
+    if not isinstance(inner, Mapping) or (less := _without(inner, rest, null=null)) is inner:
+        return record
+    return {**record, name: less}
 
 
 def _managed_report(record: Mapping[str, object]) -> Mapping[str, object]:

@@ -35,7 +35,7 @@ class Tracing(TypedDict):
 
     type: str
     value: str
-    spanId: NotRequired[str]
+    spanId: NotRequired[str | None]
 
 
 V2022_07: Final = "2022-07-01"
@@ -68,6 +68,32 @@ ADDED: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
     }
 )
 """Per event type, the fields of its record that each version added; a dot leads into an object."""
+
+_TRACING = ("tracing", "tracing.spanId")
+
+NULLABLE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        **{
+            f"platform.{of}{what}": _TRACING
+            for of in ("init", "restore")
+            for what in ("Start", "RuntimeDone", "Report")
+        },
+        "platform.start": (*_TRACING, "version", "functionArn", "tenantId"),
+        "platform.runtimeDone": (*_TRACING, "tenantId", "metrics", "metrics.producedBytes"),
+        "platform.report": (
+            *_TRACING,
+            "tenantId",
+            "metrics.billedDurationMs",
+            "metrics.memorySizeMB",
+            "metrics.maxMemoryUsedMB",
+            "metrics.initDurationMs",
+            "metrics.restoreDurationMs",
+            "metrics.billedRestoreDurationMs",
+        ),
+        "platform.extension": ("errorType",),
+    }
+)
+"""Per event type, the fields that may be null from 2025-01-29 on; an older version does not have them then."""
 
 REQUIRED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {

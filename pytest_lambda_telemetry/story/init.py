@@ -6,7 +6,8 @@ a public capture of 2023-02-10 for a suppressed init.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TypedDict
 
 from .. import events
@@ -50,13 +51,14 @@ class Init:
     status: Status = "success"
     error_type: str | None = None
 
-    def started(self) -> Event:
+    def started(self, time: str | datetime | None = None) -> Event:
         """platform.initStart."""
         return events.platform_init_start(
             initialization_type=self.initialization_type,
             phase=self.phase,
             **self._instance(),
             tracing=traced("init", self.trace),
+            time=time,
         )
 
     def _instance(self) -> "Instance":
@@ -74,20 +76,34 @@ class Init:
         """initRuntimeDone, the extensions' platform.extension, initReport: in this order."""
         kind, phase, status, error_type = self.initialization_type, self.phase, self.status, self.error_type or DERIVED
         tracing = traced("init", self.trace)
-        return [
-            events.platform_init_runtime_done(
-                initialization_type=kind, phase=phase, status=status, error_type=error_type, tracing=tracing
-            ),
-            *extensions,
-            events.platform_init_report(
-                initialization_type=kind,
-                phase=phase,
-                status=status,
-                error_type=error_type,
-                duration_ms=duration_ms,
-                tracing=tracing,
-            ),
-        ]
+        done = events.platform_init_runtime_done(
+            initialization_type=kind, phase=phase, status=status, error_type=error_type, tracing=tracing
+        )
+        return [done, *extensions, self._report(duration_ms)]
+
+    def _report(self, duration_ms: float, time: datetime | None = None) -> Event:
+        return events.platform_init_report(
+            initialization_type=self.initialization_type,
+            phase=self.phase,
+            status=self.status,
+            error_type=self.error_type or DERIVED,
+            duration_ms=duration_ms,
+            tracing=traced("init", self.trace),
+            time=time,
+        )
+
+    def remembered(self, taken: datetime, duration_ms: float) -> list[Event]:
+        """initStart and initReport of a snapshot that was `taken` long ago, with the timestamps they had then.
+
+        They reach the extension after each restore (seen: DataDog/datadog-lambda-extension pull 911).
+        """
+        version = self.function_version
+        then = replace(
+            self,
+            initialization_type="snap-start",
+            instance_id=schema.instance_id(version, f"{taken:%Y/%m/%d}", "snapshot"),
+        )
+        return [then.started(taken - timedelta(milliseconds=duration_ms)), then._report(duration_ms, taken)]
 
     def restored(self, duration_ms: float) -> list[Event]:
         """restoreStart, then restoreRuntimeDone and restoreReport `duration_ms` later: back from a snapshot."""

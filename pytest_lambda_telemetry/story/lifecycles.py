@@ -6,13 +6,15 @@ service was seen to do where a method says so.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
+from datetime import datetime
 from typing import Literal, Self, TypedDict, Unpack, get_args
 
 from .. import events
 from ..model.errors import MisuseError
 from ..model.event import Event, Record
 from ..protocol import schema
-from ..protocol.fields import listed, number, whole
+from ..protocol.fields import listed, number, time_of, whole
+from ..protocol.projection import moment
 from ..protocol.schema import InitializationType, Status
 from . import endings
 from .init import MANAGED_INSTANCES, Init, extension_stands, subscribed
@@ -60,8 +62,8 @@ def _check_runtime(runtime: object) -> None:
         raise MisuseError(f"runtime={runtime!r} is no Lambda runtime; pass an identifier, such as {DEFAULT_RUNTIME!r}")
 
 
-def _at(moment: float, actions: Iterable[Action]) -> list[Timed]:
-    return [(moment, action) for action in actions]
+def _at(offset_ms: float, actions: Iterable[Action]) -> list[Timed]:
+    return [(offset_ms, action) for action in actions]
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,15 +332,28 @@ class Lifecycles:
         *,
         restore_duration_ms: float = 80.0,
         restore_logs: Sequence[Log] = (),
+        snapshot_at: str | datetime | None = None,
+        init_duration_ms: float = 100.0,
         **options: Unpack[InvocationOptions],
     ) -> Self:
         """A SnapStart environment comes back from its snapshot, then its first invocation.
 
-        It was initialized, and its extensions subscribed, before the snapshot was taken.
+        It was initialized, and its extensions subscribed, before the snapshot was taken. With `snapshot_at`, the moment
+        at which that was, the snapshot's own initStart and initReport come first, with the timestamps of then; that
+        initialization took `init_duration_ms`.
         """
         end = number("restore_duration_ms", restore_duration_ms)
         options.setdefault("function_version", "1")
         of = _Invocation(end, **options)
         started, *done = of.init.restored(end)
-        back: list[Timed] = [(0.0, EndInit()), (0.0, started), *_spread(restore_logs, 0.0, end), *_at(end, done)]
+        old = []
+        if (taken := time_of(snapshot_at, "snapshot_at")) is not None:
+            old = of.init.remembered(moment(taken), number("init_duration_ms", init_duration_ms))
+        back: list[Timed] = [
+            (0.0, EndInit()),
+            *_at(0.0, old),
+            (0.0, started),
+            *_spread(restore_logs, 0.0, end),
+            *_at(end, done),
+        ]
         return cls._made([*back, *of.begun(), *of.completed(restore_duration_ms=end)], options)

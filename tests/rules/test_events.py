@@ -146,8 +146,9 @@ def test_tracing_from_a_header_value_or_whole() -> None:
         "type": "X-Amzn-Trace-Id",
         "value": "Root=1-2",
     }
-    context: Tracing = {"type": "X-Amzn-Trace-Id", "value": "Root=1-2", "spanId": "ab"}
-    assert given(events.platform_start(tracing=context))["tracing"] == context
+    for span in ("ab", None):
+        context: Tracing = {"type": "X-Amzn-Trace-Id", "value": "Root=1-2", "spanId": span}
+        assert given(events.platform_start(tracing=context))["tracing"] == context
 
 
 @pytest.mark.parametrize(

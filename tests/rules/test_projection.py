@@ -34,6 +34,8 @@ NAMES = {
     "function": "function",
     "extension": "extension",
 }
+OK: dict[str, Any] = {"requestId": "r", "status": "success"}
+METRICS: dict[str, Any] = {"durationMs": 1, "billedDurationMs": 1, "memorySizeMB": 128, "maxMemoryUsedMB": 64}
 TRACED = {"tracing": "Root=1-2"}
 # every optional field there is, so that projection has something to take away
 FULL: dict[str, dict[str, Any]] = {
@@ -131,6 +133,58 @@ def test_the_billed_restore_duration_came_with_the_second_version() -> None:
     assert "billedRestoreDurationMs" not in record(event, "2022-07-01")["metrics"]
     assert record(event, "2022-07-01")["metrics"]["restoreDurationMs"] == 2.5
     assert record(event, "2022-12-13")["metrics"]["billedRestoreDurationMs"] == 3
+
+
+NULLS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    (
+        "platform.start",
+        {"requestId": "r", "version": None, "functionArn": None, "tenantId": None, "tracing": None},
+        {"requestId": "r"},
+    ),
+    ("platform.runtimeDone", {"requestId": "r", "status": "success", "metrics": None, "tenantId": None}, OK),
+    (
+        "platform.runtimeDone",
+        {**OK, "metrics": {"durationMs": 1, "producedBytes": None}},
+        {**OK, "metrics": {"durationMs": 1}},
+    ),
+    (
+        "platform.extension",
+        {"name": "e", "state": "Ready", "events": [], "errorType": None},
+        {"name": "e", "state": "Ready", "events": []},
+    ),
+    (
+        "platform.report",
+        {**OK, "metrics": {**METRICS, "initDurationMs": None, "billedRestoreDurationMs": None}},
+        {**OK, "metrics": METRICS},
+    ),
+    (
+        "platform.report",
+        {**OK, "metrics": METRICS, "tracing": {"type": "X-Amzn-Trace-Id", "value": "v", "spanId": None}},
+        {**OK, "metrics": METRICS, "tracing": {"type": "X-Amzn-Trace-Id", "value": "v"}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("event_type", "sent", "older"), NULLS)
+def test_an_explicit_null_is_of_the_newest_version(event_type: str, sent: Any, older: Any) -> None:
+    event = events.from_dict({"type": event_type, "record": sent})
+    before = copy.deepcopy(sent)
+    assert record(event) == sent == before
+    for version in VERSIONS:
+        Draft202012Validator(event_schema(version, event_type)).validate(seen(event, version))
+        assert version == "2025-01-29" or record(event, version) == older
+
+
+def test_every_metric_of_a_report_but_the_duration_may_be_null() -> None:
+    metrics = dict.fromkeys((*METRICS, "initDurationMs", "restoreDurationMs", "billedRestoreDurationMs"))
+    event = events.from_dict({"type": "platform.report", "record": {**OK, "metrics": {**metrics, "durationMs": 1}}})
+    Draft202012Validator(event_schema("2025-01-29", "platform.report")).validate(seen(event))
+    assert record(event, "2022-12-13")["metrics"] == {"durationMs": 1}
+
+
+def test_a_null_that_no_version_allows_passes_through() -> None:
+    odd = events.from_dict({"type": "platform.report", "record": {"requestId": None, "metrics": {"durationMs": None}}})
+    assert record(odd, "2022-07-01") == odd.record
 
 
 @pytest.mark.parametrize("version", VERSIONS)

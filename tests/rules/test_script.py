@@ -56,6 +56,7 @@ READY_MADE = {
     "out_of_memory": Script.out_of_memory(),
     "suppressed_init": Script.suppressed_init(),
     "restore": Script.restore(),
+    "snapshot": Script.restore(snapshot_at="2026-01-01T00:00:00Z"),
     "concurrent": Script.invocation(initialization_type="lambda-managed-instances").concurrent(3),
 }
 
@@ -190,6 +191,23 @@ def test_a_restore() -> None:
     metrics = records(script, "platform.report")[0]["metrics"]
     assert (metrics["restoreDurationMs"], metrics["billedRestoreDurationMs"]) == (80.5, 81)
     assert records(script, "platform.start")[0]["version"] == "1"
+
+
+def test_a_restore_may_bring_the_snapshots_own_events_with_old_timestamps() -> None:
+    plain = Script.restore(function_version="3")
+    script = Script.restore(snapshot_at="2026-01-01T00:00:00Z", init_duration_ms=250, function_version="3")
+    started, report = (step.action for step in script.steps[1:3])
+    assert [*script.steps[:1], *script.steps[3:]] == [*plain.steps]
+    assert isinstance(started, Event)
+    assert isinstance(report, Event)
+    assert (started.type, started.time) == ("platform.initStart", "2025-12-31T23:59:59.750Z")
+    assert (report.type, report.time) == ("platform.initReport", "2026-01-01T00:00:00.000Z")
+    record: Any = started.record
+    assert (record["initializationType"], record["functionVersion"]) == ("snap-start", "3")
+    assert record["instanceId"].startswith("2026/01/01/[3]")
+    assert records(script, "platform.initReport")[0]["metrics"] == {"durationMs": 250}
+    with pytest.raises(MisuseError, match="snapshot_at='yesterday' is not a moment"):
+        Script.restore(snapshot_at="yesterday")
 
 
 def test_a_script_begins_where_the_one_before_it_ends() -> None:
