@@ -14,11 +14,11 @@ from .environment import LambdaTelemetry
 from .host.child_names import choose
 from .host.process import ExtensionProcess
 from .model.errors import MisuseError
-from .model.event import Event, Record
+from .model.event import Event
 from .model.records import Buffering, Delivery, Extension, Subscription
 from .recorded import Recorded, Target
 from .sandbox.delivery_faults import DeliveryFault
-from .sandbox.invocation import Invocation, InvocationOptions, ShutdownReason
+from .sandbox.invocation import Invocation, InvocationOptions, Log, ShutdownReason
 from .sandbox.violations import ExpectedRejection
 from .script import Script
 from .settings import Settings
@@ -193,13 +193,17 @@ class AsyncLambdaTelemetry(Recorded):
         return self._entered(partial(self._sync.invocation, **options), moving="invocation()")
 
     @overload
-    async def invoke(self, *, logs: Sequence[Record] = (), **options: Unpack[InvocationOptions]) -> Invocation: ...
+    async def invoke(self, *, logs: Sequence[Log] = (), **options: Unpack[InvocationOptions]) -> Invocation: ...
     @overload
     async def invoke(
-        self, *, logs: Sequence[Record] = (), concurrent: int, **options: Unpack[InvocationOptions]
+        self, *, logs: Sequence[Log] = (), concurrent: int, **options: Unpack[InvocationOptions]
     ) -> tuple[Invocation, ...]: ...
     async def invoke(
-        self, *, logs: Sequence[Record] = (), concurrent: int | None = None, **options: Unpack[InvocationOptions]
+        self,
+        *,
+        logs: Sequence[Log] = (),
+        concurrent: int | None = None,
+        **options: Unpack[InvocationOptions],
     ) -> Invocation | tuple[Invocation, ...]:
         """As LambdaTelemetry.invoke."""
         call = self._lent("invoke()")

@@ -11,13 +11,13 @@ from .host.environ import child_variables
 from .host.process import ExtensionProcess
 from .model.checks import not_negative
 from .model.errors import MisuseError, ProtocolViolation
-from .model.event import Event, Record
+from .model.event import Event
 from .model.records import Buffering, Delivery, Extension, Subscription
 from .recorded import Recorded, Target
 from .sandbox import arguments, targets
 from .sandbox.assembly import assemble
 from .sandbox.delivery_faults import DeliveryFault
-from .sandbox.invocation import Invocation, InvocationOptions, ShutdownReason
+from .sandbox.invocation import Invocation, InvocationOptions, Log, ShutdownReason
 from .sandbox.loops import in_event_loop
 from .sandbox.plan import Planned, call_refusal, delivery_fault
 from .sandbox.sandbox import Sandbox
@@ -187,13 +187,17 @@ class LambdaTelemetry(Recorded):
         return self._sandbox.invocations.invocation(options)
 
     @overload
-    def invoke(self, *, logs: Sequence[Record] = (), **options: Unpack[InvocationOptions]) -> Invocation: ...
+    def invoke(self, *, logs: Sequence[Log] = (), **options: Unpack[InvocationOptions]) -> Invocation: ...
     @overload
     def invoke(
-        self, *, logs: Sequence[Record] = (), concurrent: int, **options: Unpack[InvocationOptions]
+        self, *, logs: Sequence[Log] = (), concurrent: int, **options: Unpack[InvocationOptions]
     ) -> tuple[Invocation, ...]: ...
     def invoke(
-        self, *, logs: Sequence[Record] = (), concurrent: int | None = None, **options: Unpack[InvocationOptions]
+        self,
+        *,
+        logs: Sequence[Log] = (),
+        concurrent: int | None = None,
+        **options: Unpack[InvocationOptions],
     ) -> Invocation | tuple[Invocation, ...]:
         """`invocation` in one call, with the function's log lines.
 

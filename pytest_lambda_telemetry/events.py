@@ -2,8 +2,10 @@
 
 Arguments are the fields of the published schema in snake case, metrics flat among them. Each has a realistic default,
 so that a bare call is an event that Lambda could have sent; within an invocation the defaults agree with one another.
-None leaves an optional field out; a default shown as DERIVED is worked out from the other arguments. A value that
-Lambda would never send is a MisuseError naming the valid ones; `from_dict` takes what the builders refuse.
+None leaves an optional field out, as is `tracing` unless it is given: events have it only where a function is traced. A
+default shown as DERIVED is worked out from the other arguments. A value that Lambda would never send is a MisuseError
+naming the valid ones; `from_dict` takes what the builders refuse, explicit nulls too. `function_log` is what the
+logging of managed runtimes writes under the JSON log format.
 
 `time` is an aware datetime or an ISO-8601 string with a zone; without it the event is stamped when it is emitted, and
 a span without `start` is placed then, so that the spans follow one another and end at the event's time.
@@ -12,17 +14,14 @@ Source: Lambda Telemetry API event schema reference.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from math import ceil
-from typing import cast
 
 from .model.errors import MisuseError
-from .model.event import Event, Record
+from .model.event import Event
 from .protocol import schema
 from .protocol.contract import SLOW_CONSUMER
-from .protocol.encoding import copied
-from .protocol.fields import DERIVED, Derived, build, number, overhead_spans, runtime_spans, time_of
-from .protocol.projection import Captured
+from .protocol.fields import DERIVED, Derived, build, number, overhead_spans, runtime_spans
+from .protocol.log_records import Time, extension, from_dict, function, function_log
 from .protocol.schema import (
     InitializationType,
     InitPhase,
@@ -37,6 +36,7 @@ __all__ = [
     "extension",
     "from_dict",
     "function",
+    "function_log",
     "platform_extension",
     "platform_init_report",
     "platform_init_runtime_done",
@@ -54,24 +54,24 @@ __all__ = [
 _REQUEST_ID = schema.request_id()
 _FUNCTION = "test-function"
 _ARN = schema.function_arn(_FUNCTION)
-_RUNTIME = "python:3.13.v64"
-_RUNTIME_ARN = f"arn:aws:lambda:us-east-1::runtime:{'0123456789abcdef' * 4}"
-_INSTANCE = "d2b6f0c4-8a51-5e0f-9f43-6f0f5f1c7a10"
+_RUNTIME = schema.runtime_version("python3.13")
 _INIT_MS = 100.0
 _RESTORE_MS = 80.0
 _RUN_MS = 100.0
 _OVERHEAD_MS = 1.5
 _ERROR_TYPES: Mapping[str, str] = {"error": "Function.Unknown", "failure": "Sandbox.Failure"}
 
-Time = str | datetime | None
-
 
 def _error(status: object, given: str | Derived | None) -> str | None:
     return _ERROR_TYPES.get(str(status)) if given is DERIVED else given
 
 
-def _trace(of: object, given: Tracing | str | Derived | None) -> Tracing | str | None:
-    return schema.tracing(str(of)) if given is DERIVED else given
+def _runtime_arn(version: str | None, given: str | Derived | None) -> str | None:
+    return schema.runtime_arn(version or _RUNTIME) if given is DERIVED else given
+
+
+def _instance(version: str | None, given: str | Derived | None) -> str | None:
+    return schema.instance_id(version or "$LATEST") if given is DERIVED else given
 
 
 def platform_init_start(
@@ -79,12 +79,12 @@ def platform_init_start(
     initialization_type: InitializationType = "on-demand",
     phase: InitPhase = "init",
     runtime_version: str | None = _RUNTIME,
-    runtime_version_arn: str | None = _RUNTIME_ARN,
+    runtime_version_arn: str | Derived | None = DERIVED,
     function_name: str | None = _FUNCTION,
     function_version: str | None = "$LATEST",
-    instance_id: str | None = _INSTANCE,
+    instance_id: str | Derived | None = DERIVED,
     instance_max_memory: int | None = 128 * 1024 * 1024,
-    tracing: Tracing | str | Derived | None = DERIVED,
+    tracing: Tracing | str | None = None,
     time: Time = None,
 ) -> Event:
     """`platform.initStart`: initialization began. `phase` "invoke" is the repetition after a suppressed init;
@@ -95,12 +95,12 @@ def platform_init_start(
         initialization_type=initialization_type,
         phase=phase,
         runtime_version=runtime_version,
-        runtime_version_arn=runtime_version_arn,
+        runtime_version_arn=_runtime_arn(runtime_version, runtime_version_arn),
         function_name=function_name,
         function_version=function_version,
-        instance_id=instance_id,
+        instance_id=_instance(function_version, instance_id),
         instance_max_memory=instance_max_memory,
-        tracing=_trace("init", tracing),
+        tracing=tracing,
     )
 
 
@@ -111,7 +111,7 @@ def platform_init_runtime_done(
     status: Status = "success",
     error_type: str | Derived | None = DERIVED,
     spans: Sequence[Span] | None = None,
-    tracing: Tracing | str | Derived | None = DERIVED,
+    tracing: Tracing | str | None = None,
     time: Time = None,
 ) -> Event:
     """`platform.initRuntimeDone`: the runtime is initialized. `error_type` goes with "error" and "failure"."""
@@ -123,7 +123,7 @@ def platform_init_runtime_done(
         status=status,
         error_type=_error(status, error_type),
         spans=spans,
-        tracing=_trace("init", tracing),
+        tracing=tracing,
     )
 
 
@@ -135,7 +135,7 @@ def platform_init_report(
     error_type: str | Derived | None = DERIVED,
     duration_ms: float = _INIT_MS,
     spans: Sequence[Span] | None = None,
-    tracing: Tracing | str | Derived | None = DERIVED,
+    tracing: Tracing | str | None = None,
     time: Time = None,
 ) -> Event:
     """`platform.initReport`: the report of an initialization that took `duration_ms`."""
@@ -148,19 +148,19 @@ def platform_init_report(
         error_type=_error(status, error_type),
         duration_ms=duration_ms,
         spans=spans,
-        tracing=_trace("init", tracing),
+        tracing=tracing,
     )
 
 
 def platform_restore_start(
     *,
     runtime_version: str | None = _RUNTIME,
-    runtime_version_arn: str | None = _RUNTIME_ARN,
+    runtime_version_arn: str | Derived | None = DERIVED,
     function_name: str | None = _FUNCTION,
     function_version: str | None = "1",
-    instance_id: str | None = _INSTANCE,
+    instance_id: str | Derived | None = DERIVED,
     instance_max_memory: int | None = 128 * 1024 * 1024,
-    tracing: Tracing | str | Derived | None = DERIVED,
+    tracing: Tracing | str | None = None,
     time: Time = None,
 ) -> Event:
     """`platform.restoreStart`: restoring a SnapStart snapshot began. Snapshots exist of published versions only."""
@@ -168,12 +168,12 @@ def platform_restore_start(
         "platform.restoreStart",
         time,
         runtime_version=runtime_version,
-        runtime_version_arn=runtime_version_arn,
+        runtime_version_arn=_runtime_arn(runtime_version, runtime_version_arn),
         function_name=function_name,
         function_version=function_version,
-        instance_id=instance_id,
+        instance_id=_instance(function_version, instance_id),
         instance_max_memory=instance_max_memory,
-        tracing=_trace("restore", tracing),
+        tracing=tracing,
     )
 
 
@@ -182,7 +182,7 @@ def platform_restore_runtime_done(
     status: Status = "success",
     error_type: str | Derived | None = DERIVED,
     spans: Sequence[Span] | None = None,
-    tracing: Tracing | str | Derived | None = DERIVED,
+    tracing: Tracing | str | None = None,
     time: Time = None,
 ) -> Event:
     """`platform.restoreRuntimeDone`: the runtime is restored."""
@@ -192,7 +192,7 @@ def platform_restore_runtime_done(
         status=status,
         error_type=_error(status, error_type),
         spans=spans,
-        tracing=_trace("restore", tracing),
+        tracing=tracing,
     )
 
 
@@ -202,7 +202,7 @@ def platform_restore_report(
     error_type: str | Derived | None = DERIVED,
     duration_ms: float = _RESTORE_MS,
     spans: Sequence[Span] | None = None,
-    tracing: Tracing | str | Derived | None = DERIVED,
+    tracing: Tracing | str | None = None,
     time: Time = None,
 ) -> Event:
     """`platform.restoreReport`: the report of a restore that took `duration_ms`."""
@@ -213,7 +213,7 @@ def platform_restore_report(
         error_type=_error(status, error_type),
         duration_ms=duration_ms,
         spans=spans,
-        tracing=_trace("restore", tracing),
+        tracing=tracing,
     )
 
 
@@ -223,7 +223,7 @@ def platform_start(
     version: str | None = "$LATEST",
     function_arn: str | None = _ARN,
     tenant_id: str | None = None,
-    tracing: Tracing | str | Derived | None = DERIVED,
+    tracing: Tracing | str | None = None,
     time: Time = None,
 ) -> Event:
     """`platform.start`: an invocation began."""
@@ -234,7 +234,7 @@ def platform_start(
         version=version,
         function_arn=function_arn,
         tenant_id=tenant_id,
-        tracing=_trace(request_id, tracing),
+        tracing=tracing,
     )
 
 
@@ -247,7 +247,7 @@ def platform_runtime_done(
     produced_bytes: int | Derived | None = DERIVED,
     spans: Sequence[Span] | Derived | None = DERIVED,
     tenant_id: str | None = None,
-    tracing: Tracing | str | Derived | None = DERIVED,
+    tracing: Tracing | str | None = None,
     time: Time = None,
 ) -> Event:
     """`platform.runtimeDone`: the runtime answered the invocation, or never will.
@@ -272,7 +272,7 @@ def platform_runtime_done(
         produced_bytes=produced_bytes,
         spans=spans,
         tenant_id=tenant_id,
-        tracing=_trace(request_id, tracing),
+        tracing=tracing,
     )
 
 
@@ -290,7 +290,7 @@ def platform_report(
     billed_restore_duration_ms: int | None = None,
     spans: Sequence[Span] | Derived | None = DERIVED,
     tenant_id: str | None = None,
-    tracing: Tracing | str | Derived | None = DERIVED,
+    tracing: Tracing | str | None = None,
     time: Time = None,
 ) -> Event:
     """`platform.report`: the report of an invocation.
@@ -302,7 +302,7 @@ def platform_report(
     ran = number("duration_ms", duration_ms)
     init = number("init_duration_ms", init_duration_ms or 0.0)
     if billed_duration_ms is DERIVED:
-        billed_duration_ms = ceil(ran + init)
+        billed_duration_ms = ceil(round(ran + init, 6))  # 0.1 + 0.2 is a little more than 0.3
     if spans is DERIVED:
         spans = overhead_spans(min(_OVERHEAD_MS, ran))
     return build(
@@ -320,7 +320,7 @@ def platform_report(
         billed_restore_duration_ms=billed_restore_duration_ms,
         spans=spans,
         tenant_id=tenant_id,
-        tracing=_trace(request_id, tracing),
+        tracing=tracing,
     )
 
 
@@ -340,10 +340,13 @@ def platform_telemetry_subscription(
     *,
     name: str = "test-extension",
     state: str = "Subscribed",
-    types: Sequence[TelemetryType] = ("platform", "function", "extension"),
+    types: Sequence[TelemetryType] = ("extension", "function", "platform"),
     time: Time = None,
 ) -> Event:
-    """`platform.telemetrySubscription`: an extension subscribed; `state` may be "Already subscribed" too."""
+    """`platform.telemetrySubscription`: an extension subscribed; `state` may be "Already subscribed" too.
+
+    Lambda sorts the `types`, whatever their order in the subscription.
+    """
     return build("platform.telemetrySubscription", time, name=name, state=state, types=types)
 
 
@@ -354,39 +357,3 @@ def platform_logs_dropped(
     return build(
         "platform.logsDropped", time, reason=reason, dropped_records=dropped_records, dropped_bytes=dropped_bytes
     )
-
-
-def function(record: Record = "Hello from the function", *, time: Time = None) -> Event:
-    """`function`: a line of the function's log, or an object when it logs in JSON."""
-    return _log("function", record, time)
-
-
-def extension(record: Record = "Hello from the extension", *, time: Time = None) -> Event:
-    """`extension`: a line of an extension's output, or an object when it logs in JSON."""
-    return _log("extension", record, time)
-
-
-def _log(event_type: str, record: Record, time: Time) -> Event:
-    if not isinstance(record, (str, Mapping)):
-        raise MisuseError(f"{event_type}({record!r}): a log record is a line or an object; pass a str or a dict")
-    return Event(event_type, copied(record), time_of(time))
-
-
-def from_dict(event: Mapping[str, object]) -> Event:
-    """Any event as the wire has it, whether its type and fields are known or not.
-
-    Only the shape is checked: `type` is a text, there is a `record`, `time` is a text where there is one. Everything
-    else is kept as it is. Raises MisuseError.
-    """
-    if not isinstance(event, Mapping):
-        raise MisuseError(f'{event!r} is not an event; pass a dict such as {{"type": "function", "record": "a line"}}')
-    event_type, time = event.get("type"), event.get("time")
-    if not isinstance(event_type, str) or not event_type:
-        raise MisuseError(f'an event\'s "type" is a non-empty str, not {event_type!r}, in {dict(event)!r}')
-    if "record" not in event:
-        raise MisuseError(f'this {event_type!r} event has no "record": {dict(event)!r}')
-    if time is not None and not isinstance(time, str):
-        raise MisuseError(f'the "time" of this {event_type!r} event is {time!r}; pass an ISO-8601 str, or leave it out')
-    record = copied(cast(Record, event["record"]))  # an unknown type may have any JSON value
-    others = {name: value for name, value in event.items() if name not in ("type", "record", "time")}
-    return Captured(event_type, record, time, fields=others) if others else Event(event_type, record, time)

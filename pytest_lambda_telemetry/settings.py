@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from .model.checks import are_texts, is_flag, is_moment, is_number, is_one_of, is_text, is_whole, quoted, require
 from .model.errors import MisuseError
 from .protocol.profiles import Fidelity, Profile
-from .protocol.schema import InitializationType
+from .protocol.schema import RUNTIME, InitializationType
 
 LogFormat = Literal["Text", "JSON"]
 ClockName = Literal["auto", "virtual", "system", "freezegun", "time-machine"]
@@ -25,6 +25,10 @@ def _positive(value: object) -> bool:
 def _one_of(alias: object) -> tuple[Callable[[object], bool], str]:
     values: tuple[str, ...] = get_args(alias)
     return (lambda value: is_one_of(value, values)), f"one of {quoted(values)}"
+
+
+def _is_runtime(value: object) -> bool:
+    return isinstance(value, str) and RUNTIME.fullmatch(value) is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +66,8 @@ class Retry:
 class Settings:
     """Everything a test can choose, with Lambda's own defaults. Raises MisuseError for a value that cannot be.
 
-    Fidelity and what it changes: README, "Fidelity". `timeout_s` is the function's, in environment time;
+    Fidelity and what it changes: README, "Fidelity". `runtime` may have a suffix, such as `python3.14.DurableFunction`;
+    with `tracing` (X-Ray active) platform events have `tracing`. `timeout_s` is the function's, in environment time;
     `delivery_timeout_s`, `extension_timeout_s` and `shutdown_timeout_s` are real seconds.
     """
 
@@ -71,6 +76,8 @@ class Settings:
     handler: str = "lambda_function.lambda_handler"
     account_id: str = "123456789012"
     region: str = "us-east-1"
+    runtime: str = "python3.13"
+    tracing: bool = False
     memory_mb: int = 128
     timeout_s: float = 3.0
     initialization_type: InitializationType = "on-demand"
@@ -133,6 +140,8 @@ _RULES: dict[str, tuple[Callable[[object], bool], str]] = {
     "handler": _TEXT,
     "account_id": _TEXT,
     "region": _TEXT,
+    "runtime": (_is_runtime, "the identifier of a Lambda runtime, such as 'python3.13' or 'provided.al2023'"),
+    "tracing": _FLAG,
     "memory_mb": (lambda value: is_whole(value, 1), "a whole number of MB above 0"),
     "timeout_s": _SECONDS,
     "initialization_type": _one_of(InitializationType),

@@ -1,7 +1,7 @@
 """Reads log levels, whichever way the function logs.
 
-With Lambda's JSON log format a record is an object, before schema version 2022-12-13 a string that holds one; with the
-text format it is a line.
+With Lambda's JSON log format a line that holds an object is that object, before schema version 2022-12-13 a string that
+holds one; every other line stays a line, as with the text format.
 """
 
 import json

@@ -15,13 +15,16 @@ from ..protocol import calls, contract
 from ..protocol.contract import TELEMETRY, Refusal
 from ..protocol.profiles import Profile
 from ..protocol.registration import unknown_identifier
-from ..protocol.strict_json import DecodeError, decode, read
+from ..protocol.strict_json import Body, DecodeError, decode, read
 from ..wire.exchange import HttpRequest, HttpResponse, Malformed
 from .exchange import Answer, ApiCall, error_answer, refusal_answer
 from .extensions_api import ExtensionsApi
 from .parties import Extensions, Poll
 from .routes import LAMBDA, Found
 from .subscribe_api import SubscribeApi
+
+_READ_THE_BODY = ("register", "subscribe")
+"""The calls that look at other things before their body."""
 
 
 class Refusals(Protocol):
@@ -78,39 +81,39 @@ class Desk:
         """Answer one request; blocks while `event/next` holds its poll. None: close without an answer."""
         with self._lock, self._one_moment() as now:
             if self._is_stray(request):
-                extension_id = request.headers.get(calls.IDENTIFIER, "")
+                extension_id = calls.sender_id(request.headers) or request.headers.get(calls.IDENTIFIER, "")
                 self._journal.add(Stray(extension_id, request.method, request.target))
                 refusal = unknown_identifier(extension_id)
-                return HttpResponse(status=refusal.status, body=refusal.body, close=request.expired())
+                body = refusal.written(self._profile)
+                return HttpResponse(status=refusal.status, body=body, close=request.expired())
             call = ApiCall(request=request, body=read(request.body), at=now)
             answer = self._answer(call)
             if isinstance(answer, Answer):
                 return self._finish(call, answer)
         return answer.wait()
 
-    def malformed(self, problem: Malformed) -> None:
-        """Record a request that the server itself refused; a Subscribe whose body is too large is a rejection."""
-        request, refusal = problem.request, contract.too_large()
+    def malformed(self, problem: Malformed) -> HttpResponse | None:
+        """Record a request that the server itself refused.
+
+        One whose body is too large is answered as any other up to the point at which the body is looked at.
+        """
+        request = problem.request
         with self._lock, self._one_moment() as now:
             if problem.status == 500:
                 self._reception.broke(problem.reason)
-            if request is None or problem.status != refusal.status or self._is_stray(request):
+            if request is None or problem.status != contract.too_large().status or self._is_stray(request):
                 self._journal.add(Unhandled(problem.reason, problem.status))
-                return
-            call = ApiCall(request=request, body=read(b""), at=now)
-            found, who = LAMBDA.find(request.target), self._named(request)
-            if found is not None and found.route.method == request.method:
-                answer = refusal_answer(call, found.route.name, refusal, who)
-            else:
-                answer = error_answer(refusal, who or "")
-            self._finish(call, answer)
+                return None
+            call = ApiCall(request=request, body=Body(b"", too_large=True), at=now)
+            answer = self._answer(call)
+            assert isinstance(answer, Answer)  # no poll has such a body
+            return self._finish(call, answer)
 
     def _is_stray(self, request: HttpRequest) -> bool:
-        identifier = request.headers.get(calls.IDENTIFIER, "").lower()
-        return request.expired() or self._identifier_is_stray(identifier)
+        return request.expired() or self._identifier_is_stray(calls.sender_id(request.headers))
 
     def _named(self, request: HttpRequest) -> str | None:
-        extension = self._extensions.by_id(request.headers.get(calls.IDENTIFIER, "").lower())
+        extension = self._extensions.by_id(calls.sender_id(request.headers))
         return extension.name if extension else request.headers.get(calls.NAME) or None
 
     # -- dispatch ------------------------------------------------------------------------------------------------------
@@ -123,15 +126,12 @@ class Desk:
         method = found.route.method
         if request.method != method:
             refusal = contract.method_not_allowed(method)
-            return Answer(
-                status=refusal.status,
-                body=refusal.body,
-                headers=(("Allow", method),),
-                error=(refusal.error_type, refusal.message),
-            )
+            return Answer(status=refusal.status, headers=(("Allow", method),), refusal=refusal)
         injected = self._refusals.refusal_for(found.route.name)
         if injected is not None:
             return refusal_answer(call, found.route.name, injected, self._named(request), injected=True)
+        if call.body.too_large and found.route.name not in _READ_THE_BODY:
+            return refusal_answer(call, found.route.name, contract.too_large(), self._named(request))
         return self._serve(call, found)
 
     def _serve(self, call: ApiCall, found: Found) -> Answer | Poll:
@@ -163,6 +163,7 @@ class Desk:
     def _finish(self, call: ApiCall, answer: Answer) -> HttpResponse:
         """Record what a call was answered, and let the environment know what it left behind."""
         request = call.request
+        body = answer.refusal.written(self._profile) if answer.refusal else answer.body
         fact = Called(
             who=answer.who or request.headers.get(calls.NAME) or "?",
             request=Request(
@@ -172,7 +173,7 @@ class Desk:
                 body=call.body.value,
                 raw=request.body,
                 status=answer.status,
-                response=_decoded(answer.body),
+                response=_decoded(body),
                 at=call.at,
             ),
             error=answer.error,
@@ -180,13 +181,13 @@ class Desk:
         )
         self._journal.add(fact)
         self._reception.called(fact)
-        return HttpResponse(status=answer.status, body=answer.body, headers=answer.headers)
+        return HttpResponse(status=answer.status, body=body, headers=answer.headers)
 
     # -- without a socket ----------------------------------------------------------------------------------------------
 
     def register(self, name: str, events: tuple[str, ...]) -> Outcome:
         """Register as an extension would; what a test registers itself counts as always ready. The lock is held."""
-        call = self._stand_in("POST", "/2020-01-01/extension/register", {calls.NAME: name}, {"events": list(events)})
+        call = self._stand_in("POST", contract.REGISTER, {calls.NAME: name}, {"events": list(events)})
         outcome = self._extensions_api.register(call, self._scene()).outcome
         if isinstance(outcome, Registered):
             self._stood_in(StoodIn(name, outcome))

@@ -24,14 +24,22 @@ class ApiCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a call is answered, and what it leaves behind. `error` are type and message of an error answer."""
+    """What a call is answered, and what it leaves behind. `refusal` is the error that it is, if it is one.
+
+    A refusal is written as the environment's profile has it; `body` is that of any other answer.
+    """
 
     status: int
-    body: bytes
+    body: bytes = b""
     who: str = ""
     headers: tuple[tuple[str, str], ...] = ()
-    error: tuple[str, str] | None = None
+    refusal: Refusal | None = None
     outcome: Outcome = None
+
+    @property
+    def error(self) -> tuple[str, str] | None:
+        """Type and message of an error answer."""
+        return (self.refusal.error_type, self.refusal.message) if self.refusal else None
 
 
 def json_answer(
@@ -44,8 +52,7 @@ def json_answer(
 
 def error_answer(refusal: Refusal, who: str = "", outcome: Outcome = None) -> Answer:
     """An error, which is no refusal of a call of the API's unless `outcome` says so."""
-    error = refusal.error_type, refusal.message
-    return Answer(status=refusal.status, body=refusal.body, who=who, error=error, outcome=outcome)
+    return Answer(status=refusal.status, who=who, refusal=refusal, outcome=outcome)
 
 
 def refusal_answer(call: ApiCall, route: str, refusal: Refusal, who: str | None, *, injected: bool = False) -> Answer:

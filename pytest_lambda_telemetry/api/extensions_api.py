@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from ..model.facts import Asked, Registered
+from ..model.facts import Asked, Registered, Tolerated
 from ..model.ports import Recorder
 from ..protocol import calls
 from ..protocol.states import Call
@@ -67,7 +67,7 @@ class ExtensionsApi:
     ) -> Answer | Poll:
         """GET …/event/next: the event that waits, or a poll, which `finish` is told of when it is answered."""
         headers = call.request.headers
-        extension = self._extensions.by_id(headers.get(calls.IDENTIFIER, "").strip().lower())
+        extension = self._extensions.by_id(calls.sender_id(headers))
         if extension is not None and extension.poll is not None and not extension.poll.alive():
             extension.give_up_poll()  # its client has gone; this is the poll that counts now
         verdict = calls.ask_for_next(headers, environment)
@@ -94,7 +94,10 @@ class ExtensionsApi:
             return refusal_answer(call, route, verdict.refusal, verdict.who)
         extension = self._extensions.by_name(verdict.caller.name)
         assert extension is not None  # the verdict found it
-        extension.state = verdict.state
-        extension.errors.append(verdict.error_type)
-        extension.hang_up()
+        if not verdict.again:
+            extension.state = verdict.state
+            extension.errors.append(verdict.error_type)
+            extension.hang_up()
+            if verdict.remark:
+                self._journal.add(Tolerated(extension.name, verdict.remark))
         return json_answer(202, {"status": "OK"}, extension.name)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from ..protocol.contract import LOGS, TELEMETRY, Api
+from ..protocol.contract import EXIT_ERROR, INIT_ERROR, LOGS, NEXT, REGISTER, TELEMETRY, Api
 
 NAMES = ("register", "next", "subscribe", "init_error", "exit_error")
 """What each route is called, in `reject_next` too."""
@@ -13,12 +13,16 @@ NAMES = ("register", "next", "subscribe", "init_error", "exit_error")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A method at a path, and the name of what it does. In `template` a `{name}` stands for one segment."""
+    """A method at a path, and the name of what it does. In `template` a `{name}` stands for one segment.
+
+    `slash`: a trailing slash is tolerated.
+    """
 
     method: str
     template: str
     name: str
     api: Api | None = None
+    slash: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +42,15 @@ class Routes:
         for route in routes:
             if "{" in route.template:
                 pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(route.template))
-                self._patterns.append((re.compile(pattern), route))
+                self._patterns.append((re.compile(pattern + "/?" * route.slash), route))
             else:
                 self._plain[route.template] = Found(route)
+                if route.slash:
+                    self._plain[f"{route.template}/"] = Found(route)
 
     def find(self, target: str) -> Found | None:
-        """The route at a path; a trailing slash is tolerated, the query ignored."""
-        path = target.partition("?")[0].rstrip("/")
+        """The route at a path; the query is ignored."""
+        path = target.partition("?")[0]
         if (plain := self._plain.get(path)) is not None:
             return plain
         for pattern, route in self._patterns:
@@ -55,11 +61,11 @@ class Routes:
 
 LAMBDA = Routes(
     (
-        Route("POST", "/2020-01-01/extension/register", "register"),
-        Route("GET", "/2020-01-01/extension/event/next", "next"),
-        Route("POST", "/2020-01-01/extension/init/error", "init_error"),
-        Route("POST", "/2020-01-01/extension/exit/error", "exit_error"),
-        Route("PUT", TELEMETRY.path, "subscribe", TELEMETRY),
+        Route("POST", REGISTER, "register"),
+        Route("GET", NEXT, "next"),
+        Route("POST", INIT_ERROR, "init_error"),
+        Route("POST", EXIT_ERROR, "exit_error"),
+        Route("PUT", TELEMETRY.path, "subscribe", TELEMETRY, slash=True),
         Route("PUT", LOGS.path, "subscribe", LOGS),
     )
 )

@@ -49,7 +49,7 @@ class Engine:
         output: ChildOutput,
         watch: LoopWatch,
         delay_ms: Callable[[int], float | None],
-        record_limit: int | None,
+        cut: bool,
     ) -> None:
         self.clock = clock
         self.subscribers: list[Subscriber] = []
@@ -63,7 +63,7 @@ class Engine:
         self._output = output
         self.watch = watch
         self._delay_ms = delay_ms
-        self._record_limit = record_limit
+        self._cuts_records = cut
         self._filling = False
         self._stamped = 0, ""  # the last stamp and its moment: many events share one
         self._next_number = 1  # of the next event
@@ -167,18 +167,18 @@ class Engine:
 
     def _shown(self, events: Sequence[Event], numbers: range, source: str) -> list[tuple[Subscriber, Encoded]]:
         """Record events, and keep them for later subscriptions; each subscriber with its view of them."""
-        stamp, limit = self._stamp(), self._record_limit
+        stamp = self._stamp()
         encoded: dict[View, Encoded] = {}
         if len(self._views) == 1:  # as a rule
             view = self._views[0]
-            encoded[view] = shown = encode_events(events, stamp, view, numbers, limit)
+            encoded[view] = shown = encode_events(events, stamp, view, numbers)
             plan = [(one, one.select(shown)) for one in self.subscribers]
         else:
-            encoded = {view: encode_events(events, stamp, view, numbers, limit) for view in self._views}
+            encoded = {view: encode_events(events, stamp, view, numbers) for view in self._views}
             plan = [(one, one.select(encoded[one.view])) for one in self.subscribers]
         size = None
         if self.init_telemetry.open:
-            shared = encoded.get(WHOLE) if limit is None else None
+            shared = encoded.get(WHOLE)
             sizes = [len(part) for part in (shared or encode_events(events, stamp, WHOLE, numbers)).parts]
             size = sum(sizes)
             lost = self.init_telemetry.keep(events, numbers, sizes, stamp)
@@ -218,12 +218,12 @@ class Engine:
 
     def subscribe(self, subscription: Subscription, view: View) -> Subscriber:
         """A new subscriber, which gets the telemetry of the init phase so far. The caller holds the lock."""
-        subscriber = Subscriber(subscription, view)
+        subscriber = Subscriber(subscription, view, cut=self._cuts_records)
         self.subscribers.append(subscriber)
         if view not in self._views:
             self._views.append(view)
         kept = self.init_telemetry
-        shown = subscriber.select(encode_events(kept.events, "", view, kept.numbers, self._record_limit))
+        shown = subscriber.select(encode_events(kept.events, "", view, kept.numbers))
         index = 0
         while index < len(shown.parts):
             now_us = self._moments.look()[1]

@@ -76,6 +76,11 @@ def is_moment(value: object) -> TypeGuard[datetime | str]:
     return True
 
 
+def is_json(value: object) -> bool:
+    """A value that JSON may have, as far as can be seen from outside: what it holds is looked at when it is written."""
+    return value is None or isinstance(value, str | bool | int | float | list | tuple | Mapping)
+
+
 def require(holds: bool, name: str, value: object, wanted: str) -> None:
     """Raise MisuseError unless it holds: `NAME=VALUE is not valid: it must be WANTED`."""
     if not holds:

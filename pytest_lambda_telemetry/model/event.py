@@ -1,10 +1,10 @@
 """One telemetry event, before it is stamped, projected and sent."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-Record = str | Mapping[str, object]
-"""The `record` of an event: a log line, or an object."""
+Record = str | float | bool | Sequence[object] | Mapping[str, object] | None
+"""The `record` of an event: of a platform event an object, of a log any JSON value, as a rule a line or an object."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,8 +169,18 @@ class Delivery:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The events as sent, decoded anew at each access."""
-        return decoded(self.payload, self.subscription.destination.protocol)
+        """The events as sent, decoded anew at each access.
+
+        Raises LambdaTelemetryError where a record that was longer than the subscription's maxBytes was cut, as the live
+        service does: such a body is no JSON.
+        """
+        try:
+            return decoded(self.payload, self.subscription.destination.protocol)
+        except ValueError as error:
+            raise LambdaTelemetryError(
+                f"the body of this delivery is no JSON ({error}): a record longer than the subscription's maxBytes was"
+                " cut in it, as the live service does; read .body, or subscribe with a larger maxBytes"
+            ) from error
 
     @property
     def status(self) -> int | None:

@@ -13,7 +13,7 @@ from ..model.headers import Headers
 from . import contract, profiles
 from .contract import Api, Refusal
 from .profiles import Profile
-from .registration import error_report, identify, unknown_identifier, validate_registration
+from .registration import canonical, error_report, identify, replaced, unknown_identifier, validate_registration
 from .states import Call, ExtensionState, advance_extension
 from .strict_json import Body
 from .subscription import Accepted, validate_body
@@ -22,6 +22,8 @@ IDENTIFIER = "Lambda-Extension-Identifier"
 NAME = "Lambda-Extension-Name"
 ACCEPT_FEATURE = "Lambda-Extension-Accept-Feature"
 ERROR_TYPE = "Lambda-Extension-Function-Error-Type"
+UNNAMED_ERRORS = {Call.INIT_ERROR: "Extension.InitError", Call.EXIT_ERROR: "Extension.ExitError"}
+"""What Lambda reports where an extension does not name its error as it should (AWS's emulator)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +78,16 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """The caller has failed, and stands at `state` from now on."""
+    """The caller has failed, and stands at `state` from now on. `again`: it did before, so that nothing changes.
+
+    `remark` is what is suspicious about the report, for the journal; empty as a rule.
+    """
 
     caller: Caller
     state: ExtensionState
     error_type: str
+    again: bool = False
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +135,28 @@ def ask_for_next(headers: Headers, environment: Environment) -> Waits | Denied:
 
 
 def report_error(call: Call, headers: Headers, environment: Environment) -> Reports | Denied:
-    """POST /2020-01-01/extension/init/error and …/exit/error."""
-    caller = _identified(headers, environment)
-    if isinstance(caller, Denied):
-        return caller
-    error_type = error_report(headers.get(ERROR_TYPE))
+    """POST /2020-01-01/extension/init/error and …/exit/error: identifier, error type, extension, state."""
+    extension_id = identify(headers.get(IDENTIFIER))
+    if isinstance(extension_id, Refusal):
+        return Denied(extension_id, None)
+    caller = environment.find(extension_id)
+    given = headers.get(ERROR_TYPE, "").strip()
+    error_type = error_report(given, UNNAMED_ERRORS[call])
     if isinstance(error_type, Refusal):
-        return Denied(error_type, caller.name)
+        return Denied(error_type, caller.name if caller else None)
+    if caller is None:
+        return Denied(unknown_identifier(extension_id), None)
     state = advance_extension(caller.state, call, caller.name)
-    return Denied(state, caller.name) if isinstance(state, Refusal) else Reports(caller, state, error_type)
+    if isinstance(state, Refusal):
+        return Denied(state, caller.name)
+    remark = "" if given == error_type else replaced(given, error_type)
+    return Reports(caller, state, error_type, again=state is caller.state, remark=remark)
 
 
 def subscribe(
     api: Api, headers: Headers, body: Body, environment: Environment, *, loopback_allowed: bool = False
 ) -> Subscribes | Unsupported | Denied:
-    """PUT /2022-07-01/telemetry and PUT /2020-08-15/logs: identifier, state, phase, the other API, body."""
+    """PUT /2022-07-01/telemetry and PUT /2020-08-15/logs: identifier, state, phase, which API, body."""
     profile = environment.profile
     if profile.local_testing:
         return Unsupported(contract.not_supported(api))
@@ -154,6 +168,8 @@ def subscribe(
         return Denied(state, caller.name)
     if environment.init_over:
         return Denied(contract.subscription_closed(api), caller.name)
+    if profile.managed_instances and api is contract.LOGS:
+        return Denied(contract.no_logs_api(), caller.name)
     if caller.api not in (None, api):
         other = contract.already_subscribed_elsewhere(profile, extension_name=caller.name, api=api)
         return Denied(other, caller.name)
@@ -177,6 +193,11 @@ def registered_answer(let_in: LetIn, function: Mapping[str, str], account_id: st
 def subscribed_answer(verdict: Subscribes, profile: Profile) -> str:
     """What Subscribe answers; the very same subscription again may have a word of its own."""
     return profiles.ANSWER_AGAIN.under(profile) if verdict.again else "OK"
+
+
+def sender_id(headers: Headers) -> str:
+    """The identifier that a request names its sender with, as `Environment.find` takes it; empty where it is none."""
+    return canonical(headers.get(IDENTIFIER))
 
 
 def _identified(headers: Headers, environment: Environment) -> Caller | Denied:

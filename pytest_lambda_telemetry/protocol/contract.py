@@ -4,6 +4,7 @@ Each row names its source: the Lambda Telemetry API reference, the guide (access
 API, the Logs API, AWS's own emulator, or "seen": reported in public of the live service.
 """
 
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,13 @@ class Refusal:
         separators = (",", ":") if self.compact else (", ", ": ")
         answer = {"errorType": self.error_type, "errorMessage": self.message}
         return json.dumps(answer, separators=separators).encode("ascii")
+
+    def written(self, profile: Profile) -> bytes:
+        """The bytes as this profile has them: the live service puts the message first and ends the line (seen)."""
+        if not profiles.MESSAGE_FIRST.under(profile):
+            return self.body
+        answer = {"errorMessage": self.message, "errorType": self.error_type}
+        return json.dumps(answer, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 # What a Subscribe body may say -----------------------------------------------------------------------------------
@@ -136,6 +144,12 @@ class Api(Enum):
 
 TELEMETRY, LOGS = Api.TELEMETRY, Api.LOGS
 
+EXTENSIONS = "/2020-01-01/extension"  # Extensions API, as are the paths below it
+REGISTER, NEXT = f"{EXTENSIONS}/register", f"{EXTENSIONS}/event/next"
+INIT_ERROR, EXIT_ERROR = f"{EXTENSIONS}/init/error", f"{EXTENSIONS}/exit/error"
+PATHS = (TELEMETRY.path, LOGS.path, REGISTER, NEXT, INIT_ERROR, EXIT_ERROR)
+"""Every path that an extension calls."""
+
 
 # How a refused body is answered ----------------------------------------------------------------------------------
 
@@ -209,6 +223,17 @@ def not_supported(api: Api) -> Refusal:
     )
 
 
+def no_logs_api() -> Refusal:
+    """The Logs API on Lambda Managed Instances, which have none (seen; the error is our choice)."""
+    return single(
+        403,
+        f"{LOGS.prefix}NotSupported",
+        f"{LOGS.label} is not supported",
+        f"Lambda Managed Instances have the {TELEMETRY.label} alone: PUT {TELEMETRY.path} with a schemaVersion of"
+        f" {MANAGED_INSTANCES_VERSIONS[0]}",
+    )
+
+
 def too_large() -> Refusal:
     """A request body over MAX_BODY_BYTES (AWS's emulator)."""
     return single(
@@ -224,11 +249,28 @@ def method_not_allowed(allow: str) -> Refusal:
     return single(405, "MethodNotAllowed", f"this path answers {allow} only", f"use {allow}")
 
 
-def not_found(path: str) -> Refusal:
-    """A path that no API of the execution environment has (AWS's emulator)."""
-    return single(
-        404,
-        "NotFound",
-        f"there is nothing at {printable(path)}",
-        f"subscribe at {TELEMETRY.path} or {LOGS.path}; the Extensions API is below /2020-01-01/extension/",
-    )
+def not_found(target: str) -> Refusal:
+    """A path that no API of the execution environment has (AWS's emulator); the rule names the one that was meant."""
+    meant = path_meant(target)
+    if meant is None:
+        rule = f"subscribe at {TELEMETRY.path} or {LOGS.path}; the Extensions API is below {EXTENSIONS}/"
+    elif meant == TELEMETRY.path:
+        rule = f"did you mean {meant}? It is this path for every schemaVersion"
+    else:
+        rule = f"did you mean {meant}?"
+    return single(404, "NotFound", f"there is nothing at {printable(target)}", rule)
+
+
+def path_meant(target: str) -> str | None:
+    """The path that a request for one that does not exist was probably meant for.
+
+    A trailing slash, a missing or another version (seen: the schema version, newrelic-lambda-extension-rust), other
+    letter case, or a slip of a letter or two.
+    """
+    path = target.partition("?")[0].strip("/").lower()
+    for known in PATHS:
+        rest = known[1:].partition("/")[2]
+        if path in (known[1:], rest) or path.partition("/")[2] == rest:
+            return known
+    close = difflib.get_close_matches(f"/{path}", PATHS, n=1, cutoff=0.8)
+    return close[0] if close else None

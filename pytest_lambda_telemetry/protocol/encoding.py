@@ -9,6 +9,8 @@ from typing import cast
 from ..model.errors import MisuseError
 from ..model.event import Record
 
+_RECORD = b'"record":'  # the name alone: a quote inside of a string is escaped
+
 
 def _plain(value: object) -> object:
     """What the encoder does not know: any mapping counts as an object."""
@@ -101,7 +103,7 @@ def from_text(text: str) -> object:
 
 
 def copied(record: Record) -> Record:
-    """The record as it is now: an object is the test's own, which may change it later.
+    """The record as it is now: an object or a list is the test's own, which may change it later.
 
     One that cannot be sent is returned itself: whoever sends it is told.
     """
@@ -111,26 +113,24 @@ def copied(record: Record) -> Record:
         return record
 
 
-def cut_record(record: Record, limit: int) -> list[Record]:
-    """A log record in pieces of at most `limit` UTF-8 bytes.
+def cut_event(part: bytes, limit: int) -> list[bytes]:
+    """A serialized log event in the pieces in which the live service sends a record longer than `limit` bytes.
 
-    Each piece is sent as an event of its own. The cut falls anywhere but inside a character; a record that fits is
-    returned alone and as it is, an object that does not is cut as its JSON text.
+    Each piece is the envelope, as many bytes of the record's JSON as the limit allows, and the envelope's end: a body
+    ends on such a piece with `}]`, and the next one opens with the same envelope ahead of the resumed bytes. Neither is
+    JSON, and nothing counts the pieces. An event whose record fits is returned alone. The cut falls anywhere but inside
+    a character. Seen in production: DataDog/datadog-lambda-extension pull 1357.
     """
-    if limit < 4:
-        raise MisuseError(f"cannot cut records to {limit} bytes: one character may take 4; pass limit=4 or more")
-    text = record if isinstance(record, str) else to_text(record)
-    if len(text) * 4 <= limit:
-        return [record]
-    data = text.encode("utf-8", "surrogatepass")
-    if len(data) <= limit:
-        return [record]
-    pieces: list[Record] = []
-    start = 0
-    while start < len(data):
-        end = min(start + limit, len(data))
-        while end < len(data) and data[end] & 0xC0 == 0x80:  # a continuation byte: step back to its character
-            end -= 1
-        pieces.append(data[start:end].decode("utf-8", "surrogatepass"))
-        start = end
+    begin = part.index(_RECORD) + len(_RECORD)
+    end = len(part) - 1
+    if end - begin <= limit:
+        return [part]
+    pieces: list[bytes] = []
+    start = begin
+    while start < end:
+        stop = min(start + limit, end)
+        while stop < end and part[stop] & 0xC0 == 0x80:  # a continuation byte: step back to its character
+            stop -= 1
+        pieces.append(b"%b%b}" % (part[:begin], part[start:stop]))
+        start = stop
     return pieces

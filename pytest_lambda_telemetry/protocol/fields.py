@@ -119,12 +119,14 @@ def spans(name: str, value: object) -> list[dict[str, object]]:
 
 
 def tracing(name: str, value: object) -> dict[str, object]:
-    """The X-Ray context; a str is the value of the X-Amzn-Trace-Id header."""
+    """The X-Ray context; a str is the value of the X-Amzn-Trace-Id header. The `spanId` may be null (schema)."""
     if isinstance(value, str):
         value = {"type": TRACE_TYPE, "value": value}
     context = _object(name, value, {"type", "value"}, {"spanId"})
     listed((TRACE_TYPE,))(f"{name}.type", context["type"])
-    return {key: text(f"{name}.{key}", item) for key, item in context.items()}
+    return {
+        key: None if key == "spanId" and item is None else text(f"{name}.{key}", item) for key, item in context.items()
+    }
 
 
 def time_of(value: object, name: str = "time") -> str | None:

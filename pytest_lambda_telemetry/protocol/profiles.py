@@ -160,11 +160,25 @@ OTHER_API = Difference(
     observed=_error(400, "Telemetry.AccessDenied", "Logs.AccessDenied"),
     source="guide; seen",
 )
-RECORD_LIMIT: Difference[int | None] = Difference(
-    key="record-limit",
-    what="a `function` or `extension` record of more than 262,144 bytes",
-    documented=Choice(None, "one event"),
-    observed=Choice(262_144, "cut into pieces of at most 262,144 bytes, each an event"),
+SINGLE_EVENT: Difference[str | None] = Difference(
+    key="single-event",
+    what="`types` that names a single event, such as `platform.runtimeDone`",
+    documented=Choice(None, "as any value that is not listed; the text is ours"),
+    observed=Choice("Unrecognized enum variant", "400 `Telemetry.ValidationError`, `Unrecognized enum variant`"),
+    source="reference; a native probe of 2026-09-15",
+)
+MESSAGE_FIRST = Difference(
+    key="message-first",
+    what="the JSON of an error",
+    documented=Choice(False, "as the reference prints it: `errorType` first, with spaces"),
+    observed=Choice(True, "`errorMessage` first, compact, with a newline at the end"),
+    source="reference; seen: opentelemetry-lambda pull 1452",
+)
+RECORD_CUT = Difference(
+    key="record-cut",
+    what="a `function` or `extension` record longer than the subscription's `maxBytes`",
+    documented=Choice(False, "one event"),
+    observed=Choice(True, "cut there, into bodies that are no JSON"),
     source="not in the reference; seen: DataDog/datadog-lambda-extension pull 1357",
 )
 LINE_END = Difference(
@@ -187,7 +201,9 @@ DIFFERENCES: tuple[Difference[Any], ...] = (
     ANSWER_AGAIN,
     STATE_AGAIN,
     OTHER_API,
-    RECORD_LIMIT,
+    SINGLE_EVENT,
+    MESSAGE_FIRST,
+    RECORD_CUT,
     LINE_END,
 )
 """The table."""

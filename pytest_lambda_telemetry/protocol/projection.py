@@ -12,7 +12,7 @@ from typing import TypeGuard
 from ..model.errors import MisuseError
 from ..model.event import Event
 from .encoding import from_text, to_text
-from .schema import ADDED, LOG_TYPES, REQUIRED, RESPONSE_SPANS, V2022_12
+from .schema import ADDED, LOG_TYPES, NULLABLE, REQUIRED, RESPONSE_SPANS, V2022_12, V2025_01
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,11 @@ class Captured(Event):
     """An event with fields beside `time`, `type` and `record`, which a recording may hold and a replay must keep."""
 
     fields: Mapping[str, object] = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped(Event):
+    """A log event whose record, an object, has the moment at which it is emitted as its `timestamp`."""
 
 
 def timestamp(at: datetime) -> str:
@@ -66,6 +71,8 @@ def resolve(event: Event, time: str) -> dict[str, object]:
     record: object = event.record
     if event.type in REQUIRED and isinstance(record, Mapping) and _unresolved(spans := record.get("spans")):
         record = {**record, "spans": _started(spans, time)}
+    elif isinstance(event, Stamped) and isinstance(record, Mapping):
+        record = {**record, "timestamp": time}
     stamped = {"time": time, "type": event.type, "record": record}
     return {**stamped, **event.fields} if isinstance(event, Captured) else stamped
 
@@ -106,7 +113,7 @@ def project(stamped: dict[str, object], view: View) -> dict[str, object] | None:
     """
     event_type, record = stamped["type"], stamped["record"]
     if event_type in LOG_TYPES:
-        seen = _log_record(record, str(stamped["time"]), view)
+        seen = _log_record(record, view)
     elif view.managed_instances and event_type == "platform.runtimeDone":
         return None
     elif isinstance(record, Mapping):
@@ -116,17 +123,16 @@ def project(stamped: dict[str, object], view: View) -> dict[str, object] | None:
     return stamped if seen is record else {**stamped, "record": seen}
 
 
-def _log_record(record: object, time: str, view: View) -> object:
+def _log_record(record: object, view: View) -> object:
+    """Under JSON logging a line that holds an object is that object; every other line stays as it is (live capture)."""
     if view.schema_version < V2022_12:
         return record if isinstance(record, str) else to_text(record)
-    if view.log_format != "JSON" or not isinstance(record, str):
+    if view.log_format != "JSON" or not isinstance(record, str) or not record.lstrip().startswith("{"):
         return record
-    if record.lstrip().startswith("{"):
-        try:
-            return from_text(record)
-        except ValueError:
-            pass  # a line that only looks like JSON is a plain line
-    return {"timestamp": time, "level": "INFO", "message": record}
+    try:
+        return from_text(record)
+    except ValueError:
+        return record  # it only looks like JSON
 
 
 def _platform_record(event_type: str, record: Mapping[str, object], view: View) -> Mapping[str, object]:
@@ -135,18 +141,24 @@ def _platform_record(event_type: str, record: Mapping[str, object], view: View) 
     ]
     for path in later:
         record = _without(record, path)
+    if view.schema_version < V2025_01:
+        for path in NULLABLE.get(event_type, ()):
+            record = _without(record, path, null=True)
     return _managed_report(record) if view.managed_instances and event_type == "platform.report" else record
 
 
-def _without(record: Mapping[str, object], path: str) -> Mapping[str, object]:
-    """The record less the field at a dotted path; itself where it has none."""
+def _without(record: Mapping[str, object], path: str, *, null: bool = False) -> Mapping[str, object]:
+    """The record less the field at a dotted path; itself where it has none. `null`: only if it is that."""
     name, _, rest = path.partition(".")
     if name not in record:
         return record
-    if not rest:
-        return {key: value for key, value in record.items() if key != name}
     inner = record[name]
-    return {**record, name: _without(inner, rest)} if isinstance(inner, Mapping) else record
+    if not rest:
+        keeps = null and inner is not None
+        return record if keeps else {key: value for key, value in record.items() if key != name}
+    if not isinstance(inner, Mapping) or (less := _without(inner, rest, null=null)) is inner:
+        return record
+    return {**record, name: less}
 
 
 def _managed_report(record: Mapping[str, object]) -> Mapping[str, object]:

@@ -1,25 +1,38 @@
 """The verdicts on who calls and who registers: identifier headers, the register call, error reports.
 
-Sources: Extensions API and AWS's own emulator; every refusal is a 403. Checks run in the order of the Subscribe call:
-who asks, whether it may ask now, what it says.
+Sources: Extensions API and AWS's own emulator, which has the order of checks; every refusal is a 403.
 """
 
 import re
 from collections.abc import Collection
+from uuid import UUID
 
 from . import contract
 from .contract import Refusal, single
 from .profiles import Profile
 from .strict_json import Body, printable, shown
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DASHED = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_UUID = re.compile(rf"(?:urn:uuid:)?{_DASHED}|\{{{_DASHED}\}}|[0-9a-f]{{32}}")  # the forms that AWS's emulator reads
+_ERROR_TYPE = re.compile(r"Extension\.[A-Z][A-Za-z]+")  # AWS's emulator; any other is replaced
 
 _IDENTIFIER_RULE = "send the Lambda-Extension-Identifier that the answer to register carried, a UUID"
-_BODY_RULE = 'the body is a JSON object such as {"events": ["INVOKE", "SHUTDOWN"]}; the array may be empty'
+_BODY_RULE = 'the body is a JSON object such as {"events": ["INVOKE", "SHUTDOWN"]}; without events it is {}'
+_DEPRECATED = "configurationKeys"
+_DEPRECATED_RULE = "leave configurationKeys out: the function's environment variables are the extension's too"
+
+
+def canonical(header: str | None) -> str:
+    """The UUID in a Lambda-Extension-Identifier header, however it is written, with dashes in lower case.
+
+    Empty where there is none. This is how identifiers are compared.
+    """
+    text = (header or "").strip().lower()
+    return str(UUID(text)) if _UUID.fullmatch(text) else ""
 
 
 def identify(header: str | None) -> str | Refusal:
-    """The identifier in a Lambda-Extension-Identifier header (None: there was none), as a lower-case UUID."""
+    """The identifier in a Lambda-Extension-Identifier header (None: there was none), in canonical form."""
     text = (header or "").strip()
     if not text:
         return single(
@@ -28,14 +41,12 @@ def identify(header: str | None) -> str | Refusal:
             "Missing Lambda-Extension-Identifier header",
             _IDENTIFIER_RULE,
         )
-    if not _UUID.fullmatch(text.lower()):
-        return single(
-            403,
-            "Extension.InvalidExtensionIdentifier",
-            "Invalid Lambda-Extension-Identifier",
-            f"{_IDENTIFIER_RULE}; {shown(text)} arrived",
-        )
-    return text.lower()
+    return canonical(text) or single(
+        403,
+        "Extension.InvalidExtensionIdentifier",
+        "Invalid Lambda-Extension-Identifier",
+        f"{_IDENTIFIER_RULE}; {shown(text)} arrived",
+    )
 
 
 def unknown_identifier(identifier: str) -> Refusal:
@@ -54,27 +65,24 @@ def validate_registration(
     """The events an extension registers for, each once, in the order it named them; or why it may not register.
 
     `name` is the Lambda-Extension-Name header, `taken` the names registered so far, `internal` says that the runtime
-    started this extension. An event named twice is tolerated, and so is an empty array: such an extension is never
-    woken. The `events` array itself must be there.
+    started this extension. The order of checks is that of AWS's emulator: name, body, events, then whether the name is
+    taken, whether registration is closed, and how many there are. An event named twice is tolerated. `events`
+    may be empty, null or left out (Extensions API: it is not required): such an extension is never woken.
     """
-    return _may_register(name, taken, init_over) or _events(body, profile, internal)
-
-
-def _may_register(name: str | None, taken: Collection[str], init_over: bool) -> Refusal | None:
     if not (name and name.strip()):
         return single(
             403,
             "Extension.InvalidExtensionName",
-            "Empty Lambda-Extension-Name header",
+            "Empty extension name",
             "send the file name of the extension in Lambda-Extension-Name",
         )
-    if init_over:
-        return single(
-            403,
-            "Extension.RegistrationClosed",
-            "Extension registration is closed already",
-            "register during initialization: it ends once the runtime and every registered extension ask for an event",
-        )
+    events = _events(body, profile, internal)
+    if isinstance(events, Refusal):
+        return events
+    return _may_register(name, taken, init_over) or events
+
+
+def _may_register(name: str, taken: Collection[str], init_over: bool) -> Refusal | None:
     if name in taken:
         return single(
             403,
@@ -82,23 +90,39 @@ def _may_register(name: str | None, taken: Collection[str], init_over: bool) -> 
             f"Extension {printable(name)} is registered already",
             "register once, and keep the identifier",
         )
+    if init_over:
+        return single(
+            403,
+            "Extension.RegistrationClosed",
+            "Extension registration closed already",
+            "register during initialization: it ends once the runtime and every registered extension ask for an event",
+        )
     if len(taken) >= contract.MAX_EXTENSIONS:
         return single(
             403,
             "Extension.TooManyExtensions",
-            f"there are {len(taken)} extensions already",
+            f"Extension limit ({contract.MAX_EXTENSIONS}) reached",
             f"at most {contract.MAX_EXTENSIONS} extensions can register",
         )
     return None
 
 
 def _events(given: Body, profile: Profile, internal: bool) -> tuple[str, ...] | Refusal:
+    if given.too_large:
+        return contract.too_large()
     if given.error is not None:
         return _bad_format(given.error.message)
-    body = given.value
-    events = body.get("events") if isinstance(body, dict) else None
-    if not isinstance(events, list):
-        return _bad_format(f"the body should be an object with an array of events; {shown(body)} arrived")
+    if not isinstance(given.value, dict):
+        return _bad_format(f"the body should be an object; {shown(given.value)} arrived")
+    fields = {key.lower(): value for key, value in given.value.items()}  # the last of several spellings counts
+    keys = fields.get(_DEPRECATED.lower())
+    if keys is not None and keys != []:
+        return _bad_format(f"{_DEPRECATED} is deprecated; {shown(keys)} arrived", _DEPRECATED_RULE)
+    events = fields.get("events")
+    if events is None:
+        return ()
+    if not isinstance(events, list) or not all(isinstance(event, str | None) for event in events):
+        return _bad_format(f"events should be an array of strings; {shown(events)} arrived")
     valid = [event for event in contract.EVENT_TYPES if not _barred(event, profile, internal)]
     for event in events:
         if event not in valid:
@@ -121,18 +145,29 @@ def _barred(event: str, profile: Profile, internal: bool) -> str:
     return ""
 
 
-def _bad_format(message: str) -> Refusal:
-    return single(403, "InvalidRequestFormat", message, _BODY_RULE)
+def _bad_format(message: str, rule: str = _BODY_RULE) -> Refusal:
+    return single(403, "InvalidRequestFormat", message, rule)
 
 
-def error_report(header: str | None) -> str | Refusal:
-    """The error type in the Lambda-Extension-Function-Error-Type header of init/error or exit/error."""
+def error_report(header: str | None, default: str) -> str | Refusal:
+    """The error type that Lambda reports, from the Lambda-Extension-Function-Error-Type header of an error report.
+
+    `default` stands for one that does not look like `Extension.Name` (AWS's emulator).
+    """
     text = (header or "").strip()
     if text:
-        return text
+        return text if _ERROR_TYPE.fullmatch(text) else default
     return single(
         403,
         "Extension.MissingHeader",
-        "Missing Lambda-Extension-Function-Error-Type header",
+        "Lambda-Extension-Function-Error-Type not found",
         "say what went wrong in Lambda-Extension-Function-Error-Type, for instance Extension.ConfigInvalid",
+    )
+
+
+def replaced(given: str, reported: str) -> str:
+    """What the journal says of an error type that Lambda does not report."""
+    return (
+        f"the error type {shown(given)} does not look like Extension.Name, such as Extension.ConfigInvalid:"
+        f" Lambda reports {reported}"
     )

@@ -3,7 +3,9 @@
 Source of every table: Lambda Telemetry API event schema reference and its published schemas of the three versions.
 """
 
+import re
 from collections.abc import Mapping
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, Literal, NotRequired, TypedDict
 from uuid import UUID, uuid5
@@ -33,7 +35,7 @@ class Tracing(TypedDict):
 
     type: str
     value: str
-    spanId: NotRequired[str]
+    spanId: NotRequired[str | None]
 
 
 V2022_07: Final = "2022-07-01"
@@ -44,6 +46,9 @@ V2025_01: Final = "2025-01-29"
 TRACE_TYPE: Final = "X-Amzn-Trace-Id"
 LOG_TYPES: Final = frozenset({"function", "extension"})
 RESPONSE_SPANS: Final = frozenset({"responseLatency", "responseDuration"})
+
+RUNTIME: Final = re.compile(r"([a-z]+)(?:\.?([0-9A-Za-z]+(?:\.[0-9A-Za-z]+)*))?")
+"""A Lambda runtime's identifier, such as `python3.13`, `provided.al2023` or `nodejs22.x`: language, version."""
 
 _ENVIRONMENT = ("functionName", "functionVersion", "instanceId", "instanceMaxMemory", "tracing")
 _REPORT_STATUS = ("status", "errorType", "tracing")
@@ -63,6 +68,32 @@ ADDED: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
     }
 )
 """Per event type, the fields of its record that each version added; a dot leads into an object."""
+
+_TRACING = ("tracing", "tracing.spanId")
+
+NULLABLE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        **{
+            f"platform.{of}{what}": _TRACING
+            for of in ("init", "restore")
+            for what in ("Start", "RuntimeDone", "Report")
+        },
+        "platform.start": (*_TRACING, "version", "functionArn", "tenantId"),
+        "platform.runtimeDone": (*_TRACING, "tenantId", "metrics", "metrics.producedBytes"),
+        "platform.report": (
+            *_TRACING,
+            "tenantId",
+            "metrics.billedDurationMs",
+            "metrics.memorySizeMB",
+            "metrics.maxMemoryUsedMB",
+            "metrics.initDurationMs",
+            "metrics.restoreDurationMs",
+            "metrics.billedRestoreDurationMs",
+        ),
+        "platform.extension": ("errorType",),
+    }
+)
+"""Per event type, the fields that may be null from 2025-01-29 on; an older version does not have them then."""
 
 REQUIRED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
@@ -88,6 +119,27 @@ _NAMESPACE = UUID("8f0c3f0e-3c8e-5d55-9d0c-5a3f5c7d9b11")
 def function_arn(name: str, *, region: str = "us-east-1", account_id: str = "123456789012") -> str:
     """The unqualified ARN of a function."""
     return f"arn:aws:lambda:{region}:{account_id}:function:{name}"
+
+
+def runtime_version(identifier: str) -> str:
+    """The `runtimeVersion` of a Lambda runtime, such as `python:3.13.v1` of `python3.13`.
+
+    A suffix stays, as in `python:3.14.DurableFunction.v1` (seen: DataDog/datadog-lambda-extension).
+    """
+    match = RUNTIME.fullmatch(identifier)
+    assert match is not None, "whoever takes an identifier checks it"
+    language, version = match.groups()
+    return f"{language}.v1" if version is None else f"{language}:{version.replace('.x', '', 1)}.v1"  # nodejs22.x
+
+
+def runtime_arn(version: str, region: str = "us-east-1") -> str:
+    """The `runtimeVersionArn` of a `runtimeVersion`: always the same one."""
+    return f"arn:aws:lambda:{region}::runtime:{sha256(version.encode()).hexdigest()}"
+
+
+def instance_id(function_version: str, date: str = "2025/01/29", of: str = "") -> str:
+    """An `instanceId`, which is shaped like a log stream's name (live capture); `of` is what tells one from another."""
+    return f"{date}/[{function_version}]{uuid5(_NAMESPACE, f'instance {of} {function_version}').hex}"
 
 
 def request_id(number: int = 0) -> str:

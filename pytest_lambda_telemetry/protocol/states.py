@@ -4,7 +4,7 @@ An **extension** is Registered when it has registered, and Ready once it asks fo
 waits there. Lambda hands it INVOKE and it is Running until it asks again. Handed SHUTDOWN it is ShuttingDown: it may
 still ask, and will not be answered, or report an error; then its process ends and it is Exited. At any time it may
 report that it cannot go on, with init/error before it first asks for an event and with exit/error always; then no
-call of its succeeds any more, and the report is what is remembered of it.
+call of its succeeds any more but the same report again, and the first report is what is remembered of it.
 
 The **environment** is in init until the runtime and every extension have asked for an event, then idle, and invoke
 during each invocation. Shutdown ends it from anywhere, and closed is where it no longer answers.
@@ -67,7 +67,9 @@ EXTENSION_TRANSITIONS: Mapping[tuple[ExtensionState, Call], ExtensionState] = Ma
         (_E.SHUTTING_DOWN, _C.NEXT): _E.SHUTTING_DOWN,
         (_E.SHUTTING_DOWN, _C.EXIT_ERROR): _E.EXIT_ERROR,
         (_E.SHUTTING_DOWN, _C.EXIT): _E.EXITED,
+        (_E.INIT_ERROR, _C.INIT_ERROR): _E.INIT_ERROR,
         (_E.INIT_ERROR, _C.EXIT): _E.INIT_ERROR,
+        (_E.EXIT_ERROR, _C.EXIT_ERROR): _E.EXIT_ERROR,
         (_E.EXIT_ERROR, _C.EXIT): _E.EXIT_ERROR,
     }
 )

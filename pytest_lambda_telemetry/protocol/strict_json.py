@@ -9,8 +9,8 @@ import math
 import re
 from dataclasses import dataclass
 
-MAX_DEPTH = 64
-"""How many arrays and objects may be open at once."""
+MAX_DEPTH = 128
+"""How many arrays and objects may be open at once: the limit of serde, in whose words the live service answers."""
 
 MAX_DIGITS = 640
 """The longest integer, in characters: the longest that every Python turns into an int, however it is configured."""
@@ -50,11 +50,15 @@ def decode(raw: bytes) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Bytes that were read once: `value` is the decoded JSON, None where `error` says why there is none."""
+    """Bytes that were read once: `value` is the decoded JSON, None where `error` says why there is none.
+
+    `too_large`: there were more than are read, and none is kept.
+    """
 
     raw: bytes
     value: object = None
     error: DecodeError | None = None
+    too_large: bool = False
 
 
 def read(raw: bytes) -> Body:

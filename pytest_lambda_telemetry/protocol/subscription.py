@@ -27,6 +27,7 @@ _KINDS: Mapping[type, str] = {str: "a string", int: "an integer", list: "an arra
 _URI = re.compile(
     r"(?:([A-Za-z][A-Za-z0-9+.-]*)://)?(?:([^/?#]*)@)?(\[[^\]/?#]*\]|[^:/?#]*)(?::([^/?#]*))?([^#]*)(#.*)?"
 )
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # \s: every Unicode space
 
 _BODY_RULE = "the body of Subscribe is one JSON object in UTF-8: no expressions, no NaN, no key twice"
@@ -36,6 +37,9 @@ _DESTINATION_RULE = (
 _PROTOCOL_RULE = "protocol is `HTTP` or `TCP`, in capitals"
 _URI_RULE = "URI has the form http://sandbox.localdomain:PORT[/PATH]"
 _PORT_RULE = f"a port is an integer from 1 to 65535 other than {contract.RESERVED_PORT}, which Lambda uses itself"
+_PORT_BESIDE_RULE = (
+    "a port beside an HTTP URI is an integer from 1 to 65535, or is left out: the port of the URI counts"
+)
 _TYPES_RULE = (
     "types is an array of one or more of `platform`, `function` and `extension`, each at most once;"
     " a single event type such as `platform.runtimeDone` cannot be subscribed to"
@@ -80,6 +84,8 @@ def validate_body(
     `loopback_allowed` lets 127.0.0.1, localhost and 0.0.0.0 in as destination hosts, as the profile's
     `allow_loopback_destination` does.
     """
+    if given.too_large:
+        return contract.too_large()
     if given.error is not None:
         return contract.refused_body(profile, api, [(Kind.UNDECODABLE, Fault(given.error.message, _BODY_RULE))])
     body = given.value
@@ -184,7 +190,7 @@ class _Reading:
         if by_port and "URI" not in given and not port_required:
             self.warnings.append("destination has a port and no URI; the reference lists URI for TCP as well")
         if http and "port" in given:
-            self.warnings.append("destination has a port, which Lambda reads with TCP only; the port of the URI counts")
+            self.port_beside_uri(given)
         if protocol is None or port is None:
             return None
         return Destination(protocol=protocol, uri=uri, host=host, port=port, path=path)
@@ -192,6 +198,15 @@ class _Reading:
     def port(self, given: Mapping[str, object]) -> int | None:
         number = self.read(given, "port", int, f"with TCP, {_PORT_RULE}")
         return None if number is None else self.usable_port(number, "port", shown(number))
+
+    def port_beside_uri(self, given: Mapping[str, object]) -> None:
+        """With HTTP the port of the URI counts; one beside it must be a port all the same (AWS's emulator)."""
+        number = self.read(given, "port", int, _PORT_BESIDE_RULE)
+        if number is not None and number not in contract.PORTS:
+            message = "port should be between 1 and 65535"
+            self.fault(Kind.INVALID, message, f"{_PORT_BESIDE_RULE}; {shown(number)} arrived")
+        elif number is not None:
+            self.warnings.append("destination has a port, which Lambda reads with TCP only; the port of the URI counts")
 
     def usable_port(self, number: int, name: str, arrived: str) -> int | None:
         if number not in contract.PORTS:
@@ -211,10 +226,13 @@ class _Reading:
         if _UNPRINTABLE.search(uri):
             self.fault(Kind.INVALID, "URI should not contain spaces or control characters", arrived)
             return None
+        if _BROKEN_ESCAPE.search(uri):
+            self.fault(Kind.INVALID, "URI should not contain a % without two hexadecimal digits behind it", arrived)
+            return None
         match = _URI.fullmatch(uri)
         assert match is not None  # every text matches
         scheme, user, host, port, path, fragment = match.groups()
-        if http and scheme != "http":
+        if http and (scheme or "").lower() != "http":  # in any case (RFC 3986)
             self.denied(profiles.DENIED_SCHEME, arrived)
         if user is not None:
             self.fault(Kind.INVALID, "URI should not contain a user name", arrived)
@@ -253,8 +271,11 @@ class _Reading:
             self.fault(Kind.INVALID, "types should not be empty", _TYPES_RULE)
         strange = [item for item in given if item not in contract.TYPES]
         if strange:
-            message = f"types should contain only {_listed(contract.TYPES)}"
-            self.fault(Kind.UNDECODABLE, message, f"{_TYPES_RULE}; {shown(strange[0])} arrived")
+            kind, message = Kind.UNDECODABLE, f"types should contain only {_listed(contract.TYPES)}"
+            single = profiles.SINGLE_EVENT.under(self.profile)
+            if single is not None and self.api is TELEMETRY and _is_single_event(strange[0]):
+                kind, message = Kind.INVALID, single
+            self.fault(kind, message, f"{_TYPES_RULE}; {shown(strange[0])} arrived")
         names = [item for item in given if isinstance(item, str)]
         if len(set(names)) < len(names):
             self.fault(Kind.INVALID, "types should be unique", _TYPES_RULE)
@@ -289,6 +310,10 @@ class _Reading:
                     f"unknown field `{printable(name)}`, expected one of {_listed(contract.FIELDS)}",
                     f"remove {shown(name)}: Lambda refuses a body with any field it does not know",
                 )
+
+
+def _is_single_event(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("platform.")
 
 
 def _listed(names: Iterable[str]) -> str:

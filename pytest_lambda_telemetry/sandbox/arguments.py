@@ -6,7 +6,7 @@ from datetime import timedelta
 from math import inf
 from typing import cast
 
-from ..model.checks import is_list, is_number, is_one_of, is_text, is_whole, not_negative, quoted, require
+from ..model.checks import is_json, is_list, is_number, is_one_of, is_text, is_whole, not_negative, quoted, require
 from ..model.errors import MisuseError
 from ..model.event import Event, Record
 from ..protocol.fields import STATUSES
@@ -32,15 +32,19 @@ def events(given: Iterable[object]) -> list[Event]:
     return checked
 
 
-def log_records(logs: object) -> list[Record]:
-    """What a function logs: a list of lines and objects; one alone counts as such a list."""
+def log_records(logs: object) -> list[Record | Event]:
+    """What a function logs: a list of lines, objects, other JSON values, events; a line or object alone is a list."""
     alone = isinstance(logs, str | Mapping)
     several = isinstance(logs, Iterable) and not isinstance(logs, bytes)
     require(alone or several, "logs", logs, "a list of lines (str) and objects (dict)")
     records = [logs] if alone else list(cast(Iterable[object], logs))
     for index, record in enumerate(records):
-        require(isinstance(record, str | Mapping), f"logs[{index}]", record, "a line (str) or an object (dict)")
-    return cast(list[Record], records)
+        if not (is_json(record) or isinstance(record, Event)):
+            raise MisuseError(
+                f"logs[{index}]={record!r} is not valid: it must be a line (str), an object (dict), another JSON value,"
+                " or an event such as events.function_log(...)"
+            )
+    return cast(list[Record | Event], records)
 
 
 def timeout(value: object) -> float:

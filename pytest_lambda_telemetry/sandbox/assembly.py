@@ -163,10 +163,16 @@ def _connect(
         output=children,
         watch=LoopWatch(children, LoopReport(journal, violations)),
         delay_ms=retry.delay_ms if retry else lambda _attempts: None,
-        record_limit=profiles.RECORD_LIMIT.under(profile),
+        cut=profiles.RECORD_CUT.under(profile),
     )
     reception = Reception(
-        settings=settings, profile=profile, clock=clock, engine=engine, children=children, violations=violations
+        settings=settings,
+        seed=seed,
+        profile=profile,
+        clock=clock,
+        engine=engine,
+        children=children,
+        violations=violations,
     )
     extensions_api = ExtensionsApi(
         extensions,

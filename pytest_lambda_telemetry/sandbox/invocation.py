@@ -7,12 +7,15 @@ from .. import events
 from ..engine.recordings import Progress
 from ..engine.run import Engine
 from ..model.errors import MisuseError
-from ..model.event import Record
+from ..model.event import Event, Record
 from ..model.records import Delivery
 from ..protocol.schema import ShutdownReason, Status
 from .loops import in_event_loop
 
-__all__ = ["Invocation", "InvocationOptions", "InvocationOutcome", "ShutdownReason", "Status"]
+__all__ = ["Invocation", "InvocationOptions", "InvocationOutcome", "Log", "ShutdownReason", "Status"]
+
+Log = Record | Event
+"""What a function logs: a line, an object or any other JSON value, or an event."""
 
 InvocationOutcome = Literal["completed", "function-timeout", "extension-timeout"]
 
@@ -56,15 +59,15 @@ class Invocation:
         self.over = False
         self._engine = engine
 
-    def log(self, *records: Record) -> None:
-        """The function writes these lines (or JSON objects) now; full batches are delivered.
+    def log(self, *records: Record | Event) -> None:
+        """The function writes these now: lines, objects, other JSON values, or events. Full batches are delivered.
 
         Inside a running event loop, and on a thread that does not own time, they are only buffered: the next awaited
         (or the owner's next) call delivers. Raises MisuseError once the invocation is over.
         """
         if self.over:
             raise MisuseError(f"invocation {self.request_id} is over: its function can't log any more")
-        engine, generated = self._engine, [events.function(record) for record in records]
+        engine, generated = self._engine, [one if isinstance(one, Event) else events.function(one) for one in records]
         if in_event_loop() or engine.turns.held_elsewhere or not engine.turns.mine:
             engine.emit(generated, deliver=False)
             return

@@ -116,6 +116,7 @@ class Invocations:
             request_id=invocation.request_id,
             tenant_id=options.get("tenant_id"),
             trace=options.get("tracing"),
+            traced=self._settings.tracing,
             function_version=self._settings.function_version,
             function_arn=self._stage.function_arn,
             timeout_ms=self._settings.timeout_s * 1000,

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import cast
 
-from ..engine.clock import Clock
+from ..engine.clock import Clock, from_us
 from ..engine.run import Engine
 from ..model.event import Event
 from ..model.facts import Called, LoopFound, Outcome, Refused, Registered, StoodIn, Subscribed
 from ..model.ports import Recorder
 from ..model.records import Subscription
-from ..protocol import profiles
+from ..protocol import profiles, schema
 from ..protocol.contract import LOGS
 from ..protocol.profiles import Profile
 from ..protocol.projection import View
@@ -29,6 +29,7 @@ class Reception:
         self,
         *,
         settings: Settings,
+        seed: str,
         profile: Profile,
         clock: Clock,
         engine: Engine,
@@ -36,6 +37,8 @@ class Reception:
         violations: Violations,
     ) -> None:
         self._settings = settings
+        self._seed = seed
+        self._started = from_us(clock.wall_us)
         self._profile = profile
         self._clock = clock
         self._engine = engine
@@ -87,11 +90,16 @@ class Reception:
     @property
     def init(self) -> Init:
         """The initialization of this environment, as the story tells it."""
+        settings = self._settings
         return Init(
-            initialization_type=self._settings.initialization_type,
-            function_name=self._settings.function_name,
-            function_version=self._settings.function_version,
-            memory_mb=self._settings.memory_mb,
+            initialization_type=settings.initialization_type,
+            function_name=settings.function_name,
+            function_version=settings.function_version,
+            memory_mb=settings.memory_mb,
+            runtime=settings.runtime,
+            region=settings.region,
+            instance_id=schema.instance_id(settings.function_version, f"{self._started:%Y/%m/%d}", self._seed),
+            trace=schema.trace_header(f"init {self._seed}") if settings.tracing else None,
         )
 
     def _announce(self, subscription: Subscription, state: str) -> None:

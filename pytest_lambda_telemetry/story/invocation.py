@@ -1,6 +1,7 @@
 """What Lambda tells of an invocation: facts in, events and steps out.
 
-Sources: event schema reference; Lambda Managed Instances for what is different there.
+Sources: event schema reference; two captures of the live service of 2026-07-28; Lambda Managed Instances for what is
+different there.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from ..model.event import Event
 from ..protocol import schema
 from ..protocol.fields import DERIVED, overhead_spans, response_spans
 from ..protocol.schema import Status
+from .init import traced
 from .steps import Action, Freeze, Invoke
 
 _USUAL_MB = 64
@@ -20,13 +22,15 @@ _USUAL_MB = 64
 class Invoked:
     """One invocation: whose it is, and what its events have in common.
 
-    `trace` is the value of the trace header, None for one made of the request id. `managed`: on Lambda Managed
+    `trace` is the value of the trace header, None for one made of the request id. The events have `tracing` where it
+    is given or the function is `traced`; INVOKE has it always (Extensions API). `managed`: on Lambda Managed
     Instances, which send no INVOKE and no runtimeDone, and are never frozen.
     """
 
     request_id: str
     tenant_id: str | None = None
     trace: str | None = None
+    traced: bool = False
     function_version: str = "$LATEST"
     function_arn: str = schema.function_arn("test-function")
     timeout_ms: float = 3000.0
@@ -40,8 +44,8 @@ class Invoked:
         return self.trace or schema.trace_header(self.request_id)
 
     @property
-    def _tracing(self) -> schema.Tracing:
-        return {**schema.tracing(self.request_id), "value": self.header}
+    def _tracing(self) -> schema.Tracing | None:
+        return traced(self.request_id, self.header if self.traced else self.trace)
 
     def begun(self) -> list[Action]:
         """INVOKE and platform.start."""
@@ -83,7 +87,8 @@ class Invoked:
     ) -> Event:
         """platform.report: the function ran for `ran_ms`, extensions (if there are any) went on for `overhead_ms`.
 
-        `before_ms` is what was done within the invocation before its start; `used_mb` overrides the memory used.
+        None is for an invocation that was cut short: its report has no span. `before_ms` is what was done within the
+        invocation before its start; `used_mb` overrides the memory used.
         """
         if self.managed:
             overhead_ms = None

@@ -6,6 +6,7 @@ service was seen to do where a method says so.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
+from datetime import datetime
 from typing import Literal, Self, TypedDict, Unpack, get_args
 
 from .. import events
@@ -13,17 +14,20 @@ from ..model.checks import is_one_of
 from ..model.errors import MisuseError
 from ..model.event import Event, Record
 from ..protocol import schema
-from ..protocol.fields import listed, number, whole
+from ..protocol.fields import listed, number, time_of, whole
+from ..protocol.projection import moment
 from ..protocol.schema import InitializationType, Status
 from . import endings
-from .init import MANAGED_INSTANCES, Init, extension_stands, restored, subscribed
+from .init import MANAGED_INSTANCES, Init, extension_stands, subscribed
 from .invocation import Invoked
 from .steps import Action, EndInit
 
 Log = Record | Event
-"""A log of a ready-made script: a line or object of the function's, or an event, such as `events.extension(…)`."""
+"""A log of a ready-made script: a line, object or other JSON value of the function's, or an event of any kind."""
 
 Timed = tuple[float, Action]
+
+DEFAULT_RUNTIME = "python3.13"
 
 
 class InvocationOptions(TypedDict, total=False):
@@ -40,6 +44,7 @@ class InvocationOptions(TypedDict, total=False):
     function_version: str
     tenant_id: str | None
     tracing: str
+    runtime: str
 
 
 def _spread(logs: Sequence[Log], start: float, end: float) -> list[Timed]:
@@ -53,8 +58,13 @@ def _spread(logs: Sequence[Log], start: float, end: float) -> list[Timed]:
     ]
 
 
-def _at(moment: float, actions: Iterable[Action]) -> list[Timed]:
-    return [(moment, action) for action in actions]
+def _check_runtime(runtime: object) -> None:
+    if not isinstance(runtime, str) or not schema.RUNTIME.fullmatch(runtime):
+        raise MisuseError(f"runtime={runtime!r} is no Lambda runtime; pass an identifier, such as {DEFAULT_RUNTIME!r}")
+
+
+def _at(offset_ms: float, actions: Iterable[Action]) -> list[Timed]:
+    return [(offset_ms, action) for action in actions]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +85,13 @@ class _Invocation:
     function_version: str = "$LATEST"
     tenant_id: str | None = None
     tracing: str | None = None
+    runtime: str = DEFAULT_RUNTIME
 
     def __post_init__(self) -> None:
         for name in ("duration_ms", "overhead_ms", "timeout_s"):
             number(name, getattr(self, name))
         whole("memory_mb", self.memory_mb)
+        _check_runtime(self.runtime)
         if self.duration_ms > self.timeout_s * 1000:
             raise MisuseError(
                 f"duration_ms={self.duration_ms:g} is longer than timeout_s={self.timeout_s:g} allows;"
@@ -106,7 +118,13 @@ class _Invocation:
 
     @property
     def init(self) -> Init:
-        return Init(function_name=self.function_name, function_version=self.function_version, memory_mb=self.memory_mb)
+        return Init(
+            function_name=self.function_name,
+            function_version=self.function_version,
+            memory_mb=self.memory_mb,
+            runtime=self.runtime,
+            trace=self.tracing,
+        )
 
     def begun(self) -> list[Timed]:
         """INVOKE, platform.start and the logs."""
@@ -126,7 +144,7 @@ class _Invocation:
             status,
             error_type,
             self.duration_ms,
-            self.overhead_ms or None,
+            self.overhead_ms,
             before_ms=before_ms,
             init_duration_ms=init_duration_ms,
             restore_duration_ms=restore_duration_ms,
@@ -186,15 +204,20 @@ class Lifecycles:
         memory_mb: int = 128,
         function_name: str = "test-function",
         function_version: str = "$LATEST",
+        runtime: str = DEFAULT_RUNTIME,
+        tracing: str | None = None,
     ) -> Self:
         """The init phase alone: initStart, a telemetrySubscription for each of `extensions`, logs, initRuntimeDone,
         their platform.extension, initReport. Init is over at its end."""
         whole("memory_mb", memory_mb)
+        _check_runtime(runtime)
         init = Init(
             initialization_type=initialization_type,
             function_name=function_name,
             function_version=function_version,
             memory_mb=memory_mb,
+            runtime=runtime,
+            trace=tracing,
         )
         return cls._made(_initialized(0.0, duration_ms, init, logs=logs, extensions=extensions), {})
 
@@ -236,7 +259,8 @@ class Lifecycles:
 
         `status="error"` is a function that raised, with `error_type`. Further options: `request_id`, `logs` [()],
         `timeout_s` [3.0], `memory_mb` [128], `max_memory_used_mb` [64], `function_name`, `function_version`,
-        `tenant_id`, `tracing` (the trace header's value). On `lambda-managed-instances` there is no INVOKE, no
+        `tenant_id`, `tracing` (the trace header's value; without it INVOKE alone has one, as where a function is not
+        traced), `runtime` ["python3.13"]. On `lambda-managed-instances` there is no INVOKE, no
         runtimeDone and no freeze, and the report has what it has there; see `concurrent`.
         """
         listed(get_args(InitializationType))("initialization_type", initialization_type)
@@ -309,17 +333,28 @@ class Lifecycles:
         *,
         restore_duration_ms: float = 80.0,
         restore_logs: Sequence[Log] = (),
+        snapshot_at: str | datetime | None = None,
+        init_duration_ms: float = 100.0,
         **options: Unpack[InvocationOptions],
     ) -> Self:
         """A SnapStart environment comes back from its snapshot, then its first invocation.
 
-        It was initialized, and its extensions subscribed, before the snapshot was taken.
+        It was initialized, and its extensions subscribed, before the snapshot was taken. With `snapshot_at`, the moment
+        at which that was, the snapshot's own initStart and initReport come first, with the timestamps of then; that
+        initialization took `init_duration_ms`.
         """
         end = number("restore_duration_ms", restore_duration_ms)
         options.setdefault("function_version", "1")
         of = _Invocation(end, **options)
-        started, *done = restored(
-            end, function_name=of.function_name, function_version=of.function_version, memory_mb=of.memory_mb
-        )
-        back: list[Timed] = [(0.0, EndInit()), (0.0, started), *_spread(restore_logs, 0.0, end), *_at(end, done)]
+        started, *done = of.init.restored(end)
+        old = []
+        if (taken := time_of(snapshot_at, "snapshot_at")) is not None:
+            old = of.init.remembered(moment(taken), number("init_duration_ms", init_duration_ms))
+        back: list[Timed] = [
+            (0.0, EndInit()),
+            *_at(0.0, old),
+            (0.0, started),
+            *_spread(restore_logs, 0.0, end),
+            *_at(end, done),
+        ]
         return cls._made([*back, *of.begun(), *of.completed(restore_duration_ms=end)], options)

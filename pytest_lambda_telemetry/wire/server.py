@@ -33,8 +33,10 @@ _BACKLOG = 512  # an overflow costs the client a second: 150 connections at once
 _TURNED_AWAY = 64
 _RECOVER_S = 0.05
 
-OnMalformed = Callable[[Malformed], None]
-"""Told, before the answer goes out, of what was refused before it was handled, and of a handler that failed (500)."""
+OnMalformed = Callable[[Malformed], HttpResponse | None]
+"""Told, before the answer goes out, of what was refused before it was handled, and of a handler that failed (500).
+
+Returns the answer to give, None for the server's own."""
 
 
 class _Attachment:
@@ -121,9 +123,9 @@ class _Connection:
         return not close
 
     def _refusal(self, exchange: Exchange, problem: Malformed) -> bytes:
-        if self.attachment.on_malformed:
-            self.attachment.on_malformed(problem)
-        return exchange.render(self._server.error_response(problem.status, problem.reason), close=True)
+        response = self.attachment.on_malformed(problem) if self.attachment.on_malformed else None
+        response = response or self._server.error_response(problem.status, problem.reason)
+        return exchange.render(response, close=True)
 
     def _begin(self) -> bool:
         """A request is complete; False when it must not be handled any more."""

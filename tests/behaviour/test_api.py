@@ -149,12 +149,13 @@ def test_an_internal_extension_may_not_have_shutdown(lambda_telemetry: LambdaTel
 
 # -- identifiers, methods, paths ---------------------------------------------------------------------------------------
 
+BROKEN = {"Lambda-Extension-Function-Error-Type": "Extension.Broken"}
 CALLS: dict[str, Callable[[dict[str, str]], Answer]] = {
     "subscribe": lambda headers: call("PUT", TELEMETRY, subscribe_body(4243), headers),
     "logs": lambda headers: call("PUT", LOGS, subscribe_body(4243), headers),
     "next": lambda headers: call("GET", f"{EXTENSION}/event/next", None, headers),
-    "init error": lambda headers: call("POST", f"{EXTENSION}/init/error", {}, headers),
-    "exit error": lambda headers: call("POST", f"{EXTENSION}/exit/error", {}, headers),
+    "init error": lambda headers: call("POST", f"{EXTENSION}/init/error", {}, {**headers, **BROKEN}),
+    "exit error": lambda headers: call("POST", f"{EXTENSION}/exit/error", {}, {**headers, **BROKEN}),
 }
 
 
@@ -177,8 +178,27 @@ def test_without_a_good_identifier_nothing_goes(
     assert answer.body["errorMessage"] == message
 
 
-def test_an_identifier_may_be_in_upper_case(lambda_telemetry: LambdaTelemetry) -> None:
-    assert subscribe(register().upper(), subscribe_body(4243)).status == 200
+@lenient
+@pytest.mark.parametrize(
+    "form", [str.upper, "{{{}}}".format, "urn:uuid:{}".format, lambda identifier: identifier.replace("-", "")]
+)
+def test_an_identifier_may_be_written_in_any_form_of_a_uuid(
+    lambda_telemetry: LambdaTelemetry, form: Callable[[str], str]
+) -> None:
+    identifier = form(register())
+    assert subscribe(identifier, subscribe_body(4243)).status == 200
+    assert report("exit", identifier).status == 202
+    assert poll(identifier).body["errorMessage"] == "Extension ext is ExitError: next is not allowed"
+
+
+def test_a_poll_finds_its_extension_by_any_form_of_its_identifier(lambda_telemetry: LambdaTelemetry) -> None:
+    identifier = register()
+    thread = threading.Thread(target=poll, args=(f"urn:uuid:{identifier.upper()}",))
+    thread.start()
+    lambda_telemetry.wait_until_ready("ext")
+    assert lambda_telemetry.extensions[0].state == "Ready"
+    lambda_telemetry.shutdown()
+    thread.join()
 
 
 @lenient
@@ -207,6 +227,44 @@ def test_an_unknown_path_is_not_found(lambda_telemetry: LambdaTelemetry, path: s
     with socket.create_connection(("127.0.0.1", int(lambda_telemetry.runtime_api.partition(":")[2])), 20) as sock:
         sock.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode("latin-1"))
         assert sock.makefile("rb").readline().split()[1] == b"404"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", f"{EXTENSION}/register/"),
+        ("GET", f"{EXTENSION}/event/next/"),
+        ("POST", f"{EXTENSION}/init/error/"),
+        ("POST", f"{EXTENSION}/exit/error/"),
+        ("PUT", f"{LOGS}/"),
+        ("PUT", f"{TELEMETRY}//"),
+        ("PUT", "/2025-01-29/telemetry"),
+    ],
+)
+@lenient
+def test_a_trailing_slash_anywhere_else_and_another_version_are_not_found(
+    lambda_telemetry: LambdaTelemetry, method: str, path: str
+) -> None:
+    assert error(call(method, path, {}, {IDENTIFIER: register(), **BROKEN}))[0] == 404
+
+
+@pytest.mark.lambda_telemetry(strict=False, fidelity="observed")
+def test_the_live_service_writes_every_error_in_its_own_way(lambda_telemetry: LambdaTelemetry) -> None:
+    identifier = register()
+    lambda_telemetry.reject_next("next", 500)
+    answers = [
+        subscribe(identifier, {}),
+        call("PUT", "/nothing"),
+        call("POST", TELEMETRY),
+        subscribe("me", {}),
+        enrol(["NONE"]),
+        poll(identifier),
+        call("PUT", TELEMETRY, headers={IDENTIFIER: identifier}, raw=b" " * 2_000_000),
+    ]
+    assert [answer.status for answer in answers] == [400, 404, 405, 403, 403, 500, 413]
+    for answer in answers:
+        assert list(answer.body) == ["errorMessage", "errorType"]
+        assert answer.raw == json.dumps(answer.body, separators=(",", ":")).encode() + b"\n"
 
 
 def test_a_trailing_slash_and_a_query_are_tolerated(lambda_telemetry: LambdaTelemetry) -> None:
@@ -456,18 +514,29 @@ def test_a_reported_error_is_accepted_and_ends_the_extension(lambda_telemetry: L
     assert extension.errors == ("Extension.Broken",)
     for refused in (
         poll(identifier),
-        report("init", identifier),
-        report("exit", identifier),
+        report("exit" if kind == "init" else "init", identifier),
         subscribe(identifier, subscribe_body(4243)),
     ):
         assert error(refused) == (403, "Extension.InvalidExtensionState")
+    again = report(kind, identifier, "Extension.Other")
+    assert (again.status, again.raw) == (202, b'{"status":"OK"}')
+    assert lambda_telemetry.extensions == (extension,)
+
+
+@pytest.mark.parametrize(("kind", "reported"), [("init", "Extension.InitError"), ("exit", "Extension.ExitError")])
+def test_an_error_type_of_another_form_is_replaced(lambda_telemetry: LambdaTelemetry, kind: str, reported: str) -> None:
+    assert report(kind, register(), "ConfigInvalid").status == 202
+    assert lambda_telemetry.extensions[0].errors == (reported,)
+    assert 'the error type "ConfigInvalid" does not look like Extension.Name' in lambda_telemetry.timeline()
 
 
 @lenient
 @pytest.mark.parametrize("kind", ["init", "exit"])
 def test_a_reported_error_has_a_type(lambda_telemetry: LambdaTelemetry, kind: str) -> None:
     identifier = register()
-    assert error(report(kind, identifier, None)) == (403, "Extension.MissingHeader")
+    for sender in (identifier, UNKNOWN):  # looked at before the sender is looked up
+        assert error(report(kind, sender, None)) == (403, "Extension.MissingHeader")
+    assert error(report(kind, "me", None)) == (403, "Extension.InvalidExtensionIdentifier")
     assert report(kind, identifier).status == 202
 
 
@@ -511,6 +580,29 @@ def test_a_subscribe_whose_body_is_too_large_is_a_rejection_too(lambda_telemetry
     assert (answer.status, answer.body["errorType"]) == (413, "RequestEntityTooLarge")
     assert (expected.rejection.status, expected.rejection.extension_name) == (413, "ext")
     assert [request.status for request in lambda_telemetry.requests] == [200, 413]
+
+
+@lenient
+def test_what_comes_before_the_body_is_checked_although_the_body_is_too_large(
+    lambda_telemetry: LambdaTelemetry,
+) -> None:
+    def send(method: str, path: str, **headers: str) -> tuple[int, str]:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return error(call(method, path, headers=named, raw=b" " * 2_000_000))
+
+    identifier = register()
+    too_large = (413, "RequestEntityTooLarge")
+    assert send("PUT", TELEMETRY) == (403, "Extension.MissingExtensionIdentifier")
+    assert send("PUT", TELEMETRY, Lambda_Extension_Identifier="me") == (403, "Extension.InvalidExtensionIdentifier")
+    assert send("PUT", TELEMETRY, Lambda_Extension_Identifier=UNKNOWN)[1] == "Extension.UnknownExtensionIdentifier"
+    assert send("PUT", TELEMETRY, Lambda_Extension_Identifier=identifier) == too_large
+    assert send("POST", f"{EXTENSION}/register") == (403, "Extension.InvalidExtensionName")
+    assert send("POST", f"{EXTENSION}/register", Lambda_Extension_Name="new") == too_large
+    assert send("GET", f"{EXTENSION}/event/next", Lambda_Extension_Identifier=identifier) == too_large
+    assert send("POST", f"{EXTENSION}/exit/error", Lambda_Extension_Identifier=identifier) == too_large
+    assert report("exit", identifier).status == 202
+    assert send("PUT", TELEMETRY, Lambda_Extension_Identifier=identifier) == (403, "Extension.InvalidExtensionState")
+    assert [rejection.status for rejection in lambda_telemetry.rejections] == [403, 403, 403, 413, 403]
 
 
 def test_a_failure_of_our_own_fails_the_test_and_is_in_the_journal() -> None:

@@ -15,6 +15,7 @@ from pytest_lambda_telemetry import (
     Delivery,
     DeliveryFault,
     LambdaTelemetry,
+    LambdaTelemetryError,
     MisuseError,
     Retry,
     Settings,
@@ -172,6 +173,57 @@ def test_max_bytes_counts_the_utf_8_bytes_of_serialized_events(
         assert len(delivered) == full
         fake.flush()
         assert len(listener.bodies[0]) == 262_144 - missing + len("[,]")
+
+
+def opening(record: str) -> bytes:
+    return f'{{"time":"2026-01-02T03:04:05.000Z","type":"function","record":{record}'.encode()
+
+
+@pytest.mark.parametrize("limit", [262_144, 300_000])
+def test_the_live_service_cuts_a_record_at_max_bytes(limit: int) -> None:
+    with environment(fidelity="observed") as fake, Listener() as listener:
+        fake.subscribe(listener.uri, ["function"], buffering={"maxBytes": limit})
+        sent = fake.emit(events.function("before"), events.function("x" * (limit + 9)), events.function("behind"))
+        assert [one.types for one in sent] == [("function", "function")]
+        (rest,) = fake.flush()
+        assert listener.bodies == [
+            b"[" + opening('"before"}') + b"," + opening('"' + "x" * (limit - 1)) + b"}]",
+            b"[" + opening("x" * 10 + '"}') + b"," + opening('"behind"}') + b"]",
+        ]
+        assert rest.body == listener.bodies[1]
+        with pytest.raises(LambdaTelemetryError, match="was cut in it, as the live service does"):
+            assert rest.events
+
+
+@pytest.mark.parametrize(
+    ("settings", "limit", "record"),
+    [
+        ({"fidelity": "observed"}, 1_048_576, "x" * 328_000),  # came whole on the live service
+        ({"fidelity": "observed"}, 262_144, "x" * 262_142),
+        ({}, 262_144, "x" * 328_000),
+    ],
+)
+def test_a_record_that_is_not_cut(settings: dict[str, Any], limit: int, record: str) -> None:
+    with environment(**settings) as fake, Listener() as listener:
+        fake.subscribe(listener.uri, ["function"], buffering={"maxBytes": limit})
+        fake.emit(events.function(record))
+        fake.flush()
+        assert records([event for batch in listener.batches for event in batch]) == [record]
+
+
+def test_each_subscription_has_its_own_cut_also_of_what_came_before_it() -> None:
+    record = {"message": "x" * 300_000}
+    with environment(fidelity="observed") as fake, Listener() as small, Listener() as large:
+        fake.emit(events.function(record))
+        fake.subscribe(small.uri, ["function"], name="small")
+        fake.subscribe(large.uri, ["function"], name="large", buffering={"maxBytes": 1_048_576})
+        fake.emit(events.platform_start(), events.function("behind"))
+        fake.flush()
+        assert [len(json.loads(body)) for body in large.bodies] == [2]
+        first, second = small.bodies
+        assert first.endswith(b"xx}]")
+        assert second.startswith(b"[" + opening("xx"))
+        assert second.endswith(b'xx"}},' + opening('"behind"}') + b"]")
 
 
 def test_the_event_that_fills_a_batch_belongs_to_it_whatever_its_size() -> None:

@@ -1,6 +1,7 @@
 """The life of an environment, as real extensions over HTTP see it."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -54,10 +55,8 @@ def test_invoke_carries_what_lambda_sends(extension: Make, lambda_telemetry: Lam
             }
         ]
         assert invocation.deadline.isoformat() == "2026-01-01T00:00:03.100000+00:00"  # init took 100 ms of it
-        assert ext.told[0]["tracing"] == {
-            "type": "X-Amzn-Trace-Id",
-            "value": ext.of("platform.start")[0]["tracing"]["value"],
-        }
+        assert ext.told[0]["tracing"]["type"] == "X-Amzn-Trace-Id"
+        assert ext.told[0]["tracing"]["value"].startswith("Root=1-")
         lambda_telemetry.shutdown()
 
 
@@ -158,6 +157,7 @@ def test_one_record_may_be_given_without_a_list(
     assert ext.of("function") == [record]
 
 
+@pytest.mark.lambda_telemetry(tracing=True)
 @pytest.mark.parametrize("tracing", [None, "Root=1-5e1b4151-43a0913a12345678;Sampled=0"])
 @pytest.mark.parametrize("tenant_id", [None, "tenant-1"])
 def test_all_that_concerns_an_invocation_agrees(
@@ -180,6 +180,82 @@ def test_all_that_concerns_an_invocation_agrees(
     assert overhead["name"] == "extensionOverhead"
     assert report["metrics"]["durationMs"] == pytest.approx(40 + overhead["durationMs"])
     assert sum(span["durationMs"] for span in done["spans"]) == pytest.approx(40)
+
+
+def test_a_function_may_log_any_json_value(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
+    ext = extension()
+    values: list[Any] = [None, 0, False, 1.5, [1, {"a": None}], {"b": 2}]
+    lambda_telemetry.invoke(logs=[*values, events.function_log("m", request_id="r-1")])
+    *seen, managed = ext.of("function")
+    assert seen == values
+    assert managed == {"timestamp": managed["timestamp"], "level": "INFO", "message": "m", "requestId": "r-1"}
+    assert managed["timestamp"].endswith("Z")
+    with pytest.raises(MisuseError, match=r"logs\[0\]=b'x' is not valid"):
+        lambda_telemetry.invoke(logs=[b"x"])
+
+
+@pytest.mark.parametrize("tracing", [False, True])
+def test_events_have_tracing_only_where_the_function_is_traced(extension: Make, tracing: bool) -> None:
+    with LambdaTelemetry(Settings(tracing=tracing)) as environment:
+        ext = extension(schemaVersion="2025-01-29")
+        environment.invoke()
+        environment.shutdown()
+        ext.join()
+    assert ext.told[0]["tracing"]["value"]
+    for name in ("initStart", "initRuntimeDone", "initReport", "start", "runtimeDone", "report"):
+        (record,) = ext.of(f"platform.{name}")
+        assert ("tracing" in record) == tracing
+
+
+def test_one_invocation_can_be_traced(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
+    ext = extension()
+    lambda_telemetry.invoke(tracing="Root=1-2")
+    lambda_telemetry.shutdown()
+    assert ext.of("platform.report")[0]["tracing"]["value"] == "Root=1-2"
+    assert "tracing" not in ext.of("platform.initReport")[0]
+
+
+@pytest.mark.lambda_telemetry(
+    function_name="orders",
+    function_version="7",
+    region="eu-west-1",
+    memory_mb=512,
+    runtime="provided.al2023",
+    start="2026-07-28T23:00:00Z",
+)
+def test_a_cold_start_holds_what_the_live_service_sends(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
+    ext = extension(schemaVersion="2025-01-29", types=["platform", "function", "extension"])
+    lambda_telemetry.invoke(request_id="r-1")
+    lambda_telemetry.shutdown()
+    ext.join()
+    (started,) = ext.of("platform.initStart")
+    assert re.fullmatch(r"2026/07/28/\[7\][0-9a-f]{32}", started.pop("instanceId"))
+    assert re.fullmatch(r"arn:aws:lambda:eu-west-1::runtime:[0-9a-f]{64}", started.pop("runtimeVersionArn"))
+    assert started == {
+        "initializationType": "on-demand",
+        "phase": "init",
+        "runtimeVersion": "provided:al2023.v1",
+        "functionName": "orders",
+        "functionVersion": "7",
+        "instanceMaxMemory": 512 * 1024 * 1024,
+    }
+    assert ext.of("platform.telemetrySubscription") == [
+        {"name": "ext", "state": "Subscribed", "types": ["extension", "function", "platform"]}
+    ]
+    assert ext.of("platform.initRuntimeDone") == [
+        {"initializationType": "on-demand", "phase": "init", "status": "success"}
+    ]
+    fields = {name: set(ext.of(f"platform.{name}")[0]) for name in ("initReport", "start", "runtimeDone", "report")}
+    assert fields == {
+        "initReport": {"initializationType", "phase", "status", "metrics"},
+        "start": {"requestId", "version", "functionArn"},
+        "runtimeDone": {"requestId", "status", "metrics", "spans"},
+        "report": {"requestId", "status", "metrics", "spans"},
+    }
+    assert set(ext.of("platform.runtimeDone")[0]["metrics"]) == {"durationMs", "producedBytes"}
+    assert set(ext.of("platform.report")[0]["metrics"]) == {
+        *("durationMs", "billedDurationMs", "memorySizeMB", "maxMemoryUsedMB", "initDurationMs")
+    }
 
 
 # -- time --------------------------------------------------------------------------------------------------------------
@@ -246,8 +322,8 @@ def test_with_no_overhead_runtime_done_comes_with_the_next_invocation(
         "platform.runtimeDone",
     ]
     assert [record["requestId"] for record in ext.of("platform.report")] == [first.request_id]
-    (overhead,) = ext.of("platform.report")[0]["spans"]
-    assert overhead["durationMs"] == 0  # nobody took longer than the function
+    (span,) = ext.of("platform.report")[0]["spans"]
+    assert (span["name"], span["durationMs"]) == ("extensionOverhead", 0)  # nobody took longer than the function
 
 
 def test_advance_inside_lengthens_the_invocation_and_duration_ms_is_the_least(
@@ -412,7 +488,7 @@ def test_a_status_and_an_error_type_can_be_chosen(extension: Make, lambda_teleme
         ({"max_memory_used_mb": 1.5}, "max_memory_used_mb=1.5 is not valid: it must be a whole number"),
         ({"logs": 7}, "logs=7 is not valid: it must be a list of lines"),
         ({"logs": b"raw"}, "logs=b'raw' is not valid"),
-        ({"logs": ["a line", None]}, r"logs\[1\]=None is not valid: it must be a line"),
+        ({"logs": ["a line", b"x"]}, r"logs\[1\]=b'x' is not valid: it must be a line"),
         ({"request_id": ""}, "request_id='' is not valid"),
         ({"tenant_id": 7}, "tenant_id=7 is not valid"),
     ],

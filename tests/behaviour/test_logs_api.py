@@ -80,7 +80,7 @@ def test_an_invocation_in_the_events_of_this_api(
         "platform.report",
     ]
     by_type = {event["type"]: event["record"] for event in received}
-    assert by_type["platform.logsSubscription"] == {"name": "ext", "state": "Subscribed", "types": TYPES}
+    assert by_type["platform.logsSubscription"] == {"name": "ext", "state": "Subscribed", "types": sorted(TYPES)}
     assert by_type["platform.extension"] == {"name": "ext", "state": "InitError", "events": ["SHUTDOWN"]}
     assert by_type["platform.start"] == {"requestId": "r-1", "version": "$LATEST"}
     assert by_type["platform.end"] == {"requestId": "r-1"}
@@ -233,6 +233,17 @@ def test_in_local_testing_it_is_not_supported(lambda_telemetry: LambdaTelemetry,
         202,
         {"errorType": "Logs.NotSupported", "errorMessage": "Logs API is not supported"},
     )
+
+
+@pytest.mark.lambda_telemetry(initialization_type="lambda-managed-instances")
+def test_managed_instances_have_none(lambda_telemetry: LambdaTelemetry, listener: Listener) -> None:
+    identifier = register(events=["SHUTDOWN"])
+    with lambda_telemetry.expect_rejection("Logs API is not supported") as expected:
+        answer = subscribe_logs(identifier, listener.port, types=[])
+    assert (answer.status, answer.body["errorType"]) == (403, "Logs.NotSupported")
+    assert expected.rejection.extension_name == "ext"
+    body = subscribe_body(listener.port, schemaVersion="2025-01-29")
+    assert subscribe(identifier, body).status == 200
 
 
 def test_an_unexpected_refusal_is_a_violation(listener: Listener) -> None:

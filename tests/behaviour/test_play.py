@@ -8,7 +8,7 @@ import pytest
 from freezegun import freeze_time
 
 from pytest_lambda_telemetry import LambdaTelemetry, MisuseError, ProtocolViolation, Script, Settings, events
-from pytest_lambda_telemetry.protocol.schema import InitializationType
+from pytest_lambda_telemetry.protocol.schema import InitializationType, trace_header
 from pytest_lambda_telemetry.script import Action, EndInit, Flush, Freeze, Invoke, Shutdown, Thaw
 from tests.support.helpers import Listener
 from tests.support.living import Event, Living, Make, living
@@ -128,7 +128,8 @@ def test_invoke_and_shutdown_reach_the_extensions_that_ask(extension: Make, lamb
     assert [event["eventType"] for event in ext.told] == ["INVOKE", "INVOKE", "SHUTDOWN"]
     assert [event["eventType"] for event in watcher.told] == ["SHUTDOWN"]
     assert [event.get("requestId") for event in ext.told] == ["r-1", "r-2", None]
-    assert ext.told[0]["tracing"]["value"] == ext.of("platform.start")[0]["tracing"]["value"]
+    assert ext.told[0]["tracing"]["value"] == trace_header("r-1")
+    assert "tracing" not in ext.of("platform.start")[0]
     assert ext.told[-1]["shutdownReason"] == "timeout"
 
 

@@ -5,8 +5,8 @@ import pytest
 from tests.plugin.conftest import Run
 
 VALID = (
-    "valid settings: function_name, function_version, handler, account_id, region, memory_mb, timeout_s,"
-    " initialization_type, fidelity, log_format, clock, start, platform_events, local_testing,"
+    "valid settings: function_name, function_version, handler, account_id, region, runtime, tracing, memory_mb,"
+    " timeout_s, initialization_type, fidelity, log_format, clock, start, platform_events, local_testing,"
     " allow_loopback_destination, internal_extensions, strict, retry, delivery_timeout_s, extension_timeout_s,"
     " shutdown_timeout_s"
 )

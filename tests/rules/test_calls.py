@@ -1,7 +1,7 @@
 """What a call is answered, purely: (call, where its caller and the environment stand, profile) → verdict."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -71,8 +71,75 @@ def test_a_report_of_an_error_moves_its_caller() -> None:
     assert verdict == Reports(caller(), ExtensionState.EXIT_ERROR, "Extension.Broken")
 
 
+def test_a_report_is_checked_for_its_identifier_its_type_and_only_then_for_who_sent_it() -> None:
+    nobody = environment(find=lambda _: None)
+
+    def report(sent: Headers, where: Environment = nobody) -> tuple[int, str]:
+        return error(calls.report_error(Call.INIT_ERROR, sent, where))
+
+    assert report(headers("garbage")) == (403, "Extension.InvalidExtensionIdentifier")
+    assert report(headers()) == (403, "Extension.MissingHeader")
+    assert report(headers(**{calls.ERROR_TYPE: "E"})) == (403, "Extension.UnknownExtensionIdentifier")
+    running = environment(caller(state=ExtensionState.RUNNING))
+    assert report(headers(**{calls.ERROR_TYPE: "E"}), running) == (403, "Extension.InvalidExtensionState")
+
+
+@pytest.mark.parametrize(
+    ("call", "reported"),
+    [(Call.INIT_ERROR, "Extension.InitError"), (Call.EXIT_ERROR, "Extension.ExitError")],
+)
+def test_a_report_with_another_sort_of_type_has_that_of_its_call(call: Call, reported: str) -> None:
+    verdict = calls.report_error(call, headers(**{calls.ERROR_TYPE: "Broken"}), environment())
+    assert isinstance(verdict, Reports)
+    assert verdict.error_type == reported
+    assert '"Broken" does not look like Extension.Name' in verdict.remark
+
+
+@pytest.mark.parametrize(
+    ("call", "state"),
+    [(Call.INIT_ERROR, ExtensionState.INIT_ERROR), (Call.EXIT_ERROR, ExtensionState.EXIT_ERROR)],
+)
+def test_the_same_report_again_changes_nothing(call: Call, state: ExtensionState) -> None:
+    sent = headers(**{calls.ERROR_TYPE: "Extension.Broken"})
+    first = calls.report_error(call, sent, environment())
+    assert isinstance(first, Reports)
+    assert (first.state, first.again) == (state, False)
+    failed = caller(state=state)
+    assert calls.report_error(call, sent, environment(failed)) == Reports(failed, state, "Extension.Broken", again=True)
+    other = Call.EXIT_ERROR if call is Call.INIT_ERROR else Call.INIT_ERROR
+    assert error(calls.report_error(other, sent, environment(failed))) == (403, "Extension.InvalidExtensionState")
+
+
+@pytest.mark.parametrize("form", ["{{{}}}".format, "urn:uuid:{}".format, lambda uuid: uuid.replace("-", "").upper()])
+def test_an_extension_is_found_by_any_form_of_its_identifier(form: Callable[[str], str]) -> None:
+    sent = headers(form(IDENTIFIER))
+    assert calls.sender_id(sent) == IDENTIFIER
+    assert calls.ask_for_next(sent, environment()) == Waits(caller(), ExtensionState.READY)
+
+
+def test_a_body_that_is_too_large_is_refused_where_it_would_be_looked_at() -> None:
+    def send(sent: Headers, **scene: Any) -> tuple[int, str]:
+        return error(calls.subscribe(TELEMETRY, sent, Body(b"", too_large=True), environment(**scene)))
+
+    assert send(headers("garbage")) == (403, "Extension.InvalidExtensionIdentifier")
+    assert send(headers(), init_over=True) == (403, "Telemetry.SubscriptionClosed")
+    assert send(headers()) == (413, "RequestEntityTooLarge")
+    nameless = calls.register(headers(), Body(b"", too_large=True), environment())
+    assert error(nameless) == (403, "Extension.InvalidExtensionName")
+    named = calls.register(headers(**{calls.NAME: "new"}), Body(b"", too_large=True), environment())
+    assert error(named) == (413, "RequestEntityTooLarge")
+
+
+def test_there_is_no_logs_api_on_managed_instances() -> None:
+    managed = Profile(initialization_type="lambda-managed-instances")
+    assert error(subscribe({}, LOGS, profile=managed)) == (403, "Logs.NotSupported")
+    assert error(subscribe({}, LOGS, init_over=True, profile=managed)) == (403, "Logs.SubscriptionClosed")
+    assert isinstance(subscribe(BODY, TELEMETRY, profile=managed), Subscribes)
+    assert isinstance(subscribe({**BODY, "schemaVersion": "2021-03-18"}, LOGS), Subscribes)
+
+
 def test_the_checks_of_subscribe_come_in_this_order() -> None:
-    """Local testing, identifier, state, phase, the other API, body, how many there are."""
+    """Local testing, identifier, state, phase, which API, body, how many there are."""
     wrong_body: dict[str, object] = {}
     local = environment(profile=Profile(local_testing=True))
     unsupported = calls.subscribe(TELEMETRY, headers("garbage"), body(wrong_body), local)

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_lambda_telemetry.model.errors import MisuseError
 from pytest_lambda_telemetry.protocol.encoding import (
-    cut_record,
+    cut_event,
     encode,
     encode_lines,
     from_text,
@@ -92,32 +92,46 @@ def test_text_that_could_not_be_sent_again_is_refused(text: str) -> None:
         from_text(text)
 
 
-def test_a_record_that_fits_is_not_cut() -> None:
-    record = {"message": "x" * 100}
-    assert cut_record("x" * 262_144, 262_144) == ["x" * 262_144]
-    assert cut_record("é" * 131_072, 262_144) == ["é" * 131_072]
-    assert cut_record(record, 262_144)[0] is record
+def log(record: object) -> bytes:
+    return encode({"time": TIME, "type": "function", "record": record})
 
 
-@pytest.mark.parametrize("character", ["x", "é", "日", "🎉", "\ud800"])
-@pytest.mark.parametrize("limit", [4, 5, 7, 10])
-def test_a_long_record_is_cut_between_characters(character: str, limit: int) -> None:
-    record = "a" + character * 20
-    pieces = [str(piece) for piece in cut_record(record, limit)]
-    assert "".join(pieces) == record
-    sizes = [len(piece.encode("utf-8", "surrogatepass")) for piece in pieces]
-    assert max(sizes) <= limit
-    assert min(sizes[:-1]) > limit - 4
+OPENING = f'{{"time":"{TIME}","type":"function","record":'.encode()
+
+
+@pytest.mark.parametrize("record", ["x" * 98, "é" * 49, {"message": "x" * 86}, None, 1.5, [1, {"record": 2}]])
+def test_a_record_that_fits_is_not_cut(record: object) -> None:
+    assert cut_event(log(record), 100) == [log(record)]
 
 
 def test_one_byte_too_many_makes_a_piece_of_its_own() -> None:
-    assert [len(piece) for piece in cut_record("x" * 262_145, 262_144)] == [262_144, 1]
+    assert cut_event(log("x" * 99), 100) == [OPENING + b'"' + b"x" * 99 + b"}", OPENING + b'"}']
 
 
-def test_a_long_object_is_cut_as_text() -> None:
-    assert cut_record({"message": "hello"}, 10) == ['{"message"', ':"hello"}']
+def test_the_pieces_of_a_record_are_bodies_as_the_live_service_sends_them() -> None:
+    before, behind = log("before"), log("behind")
+    first, second, third = cut_event(log({"message": "x" * 220}), 100)
+    one, two, three = http_body([before, first]), http_body([second]), http_body([third, behind])
+    assert one == b"[" + before + b"," + OPENING + b'{"message":"' + b"x" * 88 + b"}]"
+    assert two == b"[" + OPENING + b"x" * 100 + b"}]"
+    assert three == b"[" + OPENING + b"x" * 32 + b'"}},' + behind + b"]"
+    for body in (one, two, three):
+        with pytest.raises(ValueError):
+            json.loads(body)
 
 
-def test_a_limit_too_small_for_a_character() -> None:
-    with pytest.raises(MisuseError, match=r"^cannot cut records to 3 bytes"):
-        cut_record("x", 3)
+@pytest.mark.parametrize("character", ["x", "é", "日", "🎉", "\ud800"])
+@pytest.mark.parametrize("limit", [5, 7, 10])
+def test_a_record_is_cut_between_characters(character: str, limit: int) -> None:
+    whole = log("a" + character * 20)
+    pieces = cut_event(whole, limit)
+    records = [piece.decode().encode().removeprefix(OPENING).removesuffix(b"}") for piece in pieces]
+    assert OPENING + b"".join(records) + b"}" == whole
+    assert max(map(len, records)) <= limit
+    assert min(map(len, records[:-1])) > limit - 4
+
+
+def test_the_name_of_the_record_is_found_whatever_the_envelope_holds() -> None:
+    event = encode({"time": 'a"record":b', "type": "record", "record": "x" * 20})
+    first = cut_event(event, 10)[0]
+    assert first.endswith(b',"record":"xxxxxxxxx}')

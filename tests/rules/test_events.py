@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -10,13 +11,14 @@ import pytest
 
 from pytest_lambda_telemetry import events
 from pytest_lambda_telemetry.model.errors import MisuseError
-from pytest_lambda_telemetry.model.event import Event
+from pytest_lambda_telemetry.model.event import Event, Record
+from pytest_lambda_telemetry.protocol import schema
 from pytest_lambda_telemetry.protocol.encoding import encode
 from pytest_lambda_telemetry.protocol.projection import resolve
 from pytest_lambda_telemetry.protocol.schema import Status, Tracing
 
 TIME = "2025-01-29T12:00:00.000Z"
-BUILDERS = [getattr(events, name) for name in events.__all__ if name != "from_dict"]
+BUILDERS = [getattr(events, name) for name in events.__all__ if name not in ("from_dict", "function_log")]
 
 
 def whole(event: Event) -> Any:
@@ -54,11 +56,6 @@ def test_a_bare_report_is_one_that_lambda_could_have_sent() -> None:
         "status": "success",
         "metrics": {"durationMs": 101.5, "billedDurationMs": 102, "memorySizeMB": 128, "maxMemoryUsedMB": 64},
         "spans": [{"name": "extensionOverhead", "start": "2025-01-29T11:59:59.998Z", "durationMs": 1.5}],
-        "tracing": {
-            "spanId": "b0338b49f8a15eae",
-            "type": "X-Amzn-Trace-Id",
-            "value": "Root=1-62e900b2-1db1795687e45f3991e3ac2f;Parent=2dbb874f71db5306;Sampled=1",
-        },
     }
 
 
@@ -69,15 +66,40 @@ def test_the_events_of_an_invocation_agree(options: dict[str, Any]) -> None:
         for build in (events.platform_start, events.platform_runtime_done, events.platform_report)
     ]
     assert len({record["requestId"] for record in records}) == 1
-    assert len({record["tracing"]["value"] for record in records}) == 1
     _, done, report = records
     overhead = report["spans"][0]["durationMs"]
     assert report["metrics"]["durationMs"] == done["metrics"]["durationMs"] + overhead
 
 
-def test_another_request_has_another_trace() -> None:
-    one, other = events.platform_start(), events.platform_start(request_id="other")
-    assert given(one)["tracing"] != given(other)["tracing"]
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_no_event_has_tracing_by_default(builder: Callable[..., Event]) -> None:
+    record = builder().record
+    assert not isinstance(record, dict) or "tracing" not in record
+
+
+def test_a_bare_init_start_is_one_that_lambda_could_have_sent() -> None:
+    record = given(events.platform_init_start())
+    assert re.fullmatch(r"2025/01/29/\[\$LATEST\][0-9a-f]{32}", record.pop("instanceId"))
+    assert re.fullmatch(r"arn:aws:lambda:us-east-1::runtime:[0-9a-f]{64}", record.pop("runtimeVersionArn"))
+    assert record == {
+        "initializationType": "on-demand",
+        "phase": "init",
+        "runtimeVersion": "python:3.13.v1",
+        "functionName": "test-function",
+        "functionVersion": "$LATEST",
+        "instanceMaxMemory": 134217728,
+    }
+
+
+def test_what_is_derived_goes_with_what_it_is_derived_from() -> None:
+    one, other = given(events.platform_init_start()), given(events.platform_init_start(function_version="7"))
+    assert "/[7]" in other["instanceId"]
+    assert one["instanceId"] != other["instanceId"]
+    third = given(events.platform_restore_start(runtime_version="java:21.v1"))
+    assert third["runtimeVersionArn"] == schema.runtime_arn("java:21.v1")
+    assert third["runtimeVersionArn"] != one["runtimeVersionArn"]
+    bare = given(events.platform_restore_start(instance_id=None, runtime_version=None, runtime_version_arn=None))
+    assert bare.keys() == {"functionName", "functionVersion", "instanceMaxMemory"}
 
 
 @pytest.mark.parametrize("duration_ms", [0, 0.7, 100, 2999.999])
@@ -109,6 +131,8 @@ def test_none_leaves_an_optional_field_out() -> None:
 def test_the_billed_duration_covers_the_initialization_it_caused() -> None:
     metrics = given(events.platform_report(duration_ms=5000, init_duration_ms=578.07))["metrics"]
     assert metrics["billedDurationMs"] == 5579
+    assert given(events.platform_report(duration_ms=0.1, init_duration_ms=0.9))["metrics"]["billedDurationMs"] == 1
+    assert given(events.platform_report(duration_ms=4.35 * 100))["metrics"]["billedDurationMs"] == 435
     assert given(events.platform_report(billed_duration_ms=1))["metrics"]["billedDurationMs"] == 1
 
 
@@ -122,8 +146,9 @@ def test_tracing_from_a_header_value_or_whole() -> None:
         "type": "X-Amzn-Trace-Id",
         "value": "Root=1-2",
     }
-    context: Tracing = {"type": "X-Amzn-Trace-Id", "value": "Root=1-2", "spanId": "ab"}
-    assert given(events.platform_start(tracing=context))["tracing"] == context
+    for span in ("ab", None):
+        context: Tracing = {"type": "X-Amzn-Trace-Id", "value": "Root=1-2", "spanId": span}
+        assert given(events.platform_start(tracing=context))["tracing"] == context
 
 
 @pytest.mark.parametrize(
@@ -145,6 +170,24 @@ def test_log_records() -> None:
     fields["level"] = "changed later"
     assert event == Event("function", {"level": "INFO"})
     assert events.extension(record="a line\n") == Event("extension", "a line\n")
+
+
+@pytest.mark.parametrize("value", [None, True, False, 0, 1.5, "", [], [None, {"a": 1}], {}])
+@pytest.mark.parametrize("make", [events.function, events.extension])
+def test_a_log_record_is_any_json_value(make: Callable[[Record], Event], value: Record) -> None:
+    event = make(value)
+    assert event.record == value
+    assert type(event.record) is type(value)
+
+
+def test_a_log_of_a_managed_runtime() -> None:
+    event = events.function_log({"deep": 1}, level="WARN")
+    assert event.type == "function"
+    assert given(event) == {"timestamp": None, "level": "WARN", "message": {"deep": 1}}
+    assert event == events.function_log({"deep": 1}, "WARN")
+    for arguments in ({"message": b"x"}, {"message": "x", "level": ""}, {"message": "x", "logger": 3}):
+        with pytest.raises(MisuseError):
+            events.function_log(**arguments)
 
 
 @pytest.mark.parametrize("make", [events.function, lambda record: events.from_dict({"type": "x", "record": record})])
@@ -225,7 +268,8 @@ SPAN = {"name": "x", "durationMs": 1}
         ),
         ("platform_extension", {"events": ["STOP"]}, "events='STOP' is not known"),
         ("platform_telemetry_subscription", {"types": ["platform.start"]}, "types='platform.start' is not known"),
-        ("function", {"record": 3}, "function(3): a log record is a line or an object; pass a str or a dict"),
+        ("function", {"record": b"x"}, "function(b'x'): a log record is a line, an object or another JSON value; pass"),
+        ("extension", {"record": {1, 2}}, "extension({1, 2}): a log record is a line, an object or another JSON value"),
         ("extension", {"time": "yesterday"}, "time='yesterday' is not a moment: "),
         ("platform_start", {"time": "2025-01-29T12:00:00"}, "time='2025-01-29T12:00:00' is not a moment: no time zone"),
         ("platform_start", {"time": datetime(2025, 1, 29)}, "2025-01-29T00:00:00 has no time zone"),

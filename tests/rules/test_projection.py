@@ -1,6 +1,7 @@
 """What each subscriber sees of an event."""
 
 import copy
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, get_args
@@ -33,15 +34,21 @@ NAMES = {
     "function": "function",
     "extension": "extension",
 }
+OK: dict[str, Any] = {"requestId": "r", "status": "success"}
+METRICS: dict[str, Any] = {"durationMs": 1, "billedDurationMs": 1, "memorySizeMB": 128, "maxMemoryUsedMB": 64}
+TRACED = {"tracing": "Root=1-2"}
 # every optional field there is, so that projection has something to take away
 FULL: dict[str, dict[str, Any]] = {
-    "platform.initReport": {"status": "error", "spans": [{"name": "x", "durationMs": 1}]},
-    "platform.initRuntimeDone": {"status": "failure", "spans": [{"name": "x", "durationMs": 1}]},
-    "platform.restoreReport": {"status": "error", "spans": [{"name": "x", "durationMs": 1}]},
-    "platform.restoreRuntimeDone": {"status": "timeout"},
-    "platform.start": {"tenant_id": "blue"},
-    "platform.runtimeDone": {"tenant_id": "blue", "status": "error"},
+    "platform.initStart": TRACED,
+    "platform.initReport": {"status": "error", "spans": [{"name": "x", "durationMs": 1}], **TRACED},
+    "platform.initRuntimeDone": {"status": "failure", "spans": [{"name": "x", "durationMs": 1}], **TRACED},
+    "platform.restoreStart": TRACED,
+    "platform.restoreReport": {"status": "error", "spans": [{"name": "x", "durationMs": 1}], **TRACED},
+    "platform.restoreRuntimeDone": {"status": "timeout", **TRACED},
+    "platform.start": {"tenant_id": "blue", **TRACED},
+    "platform.runtimeDone": {"tenant_id": "blue", "status": "error", **TRACED},
     "platform.report": {
+        **TRACED,
         "tenant_id": "blue",
         "init_duration_ms": 1.5,
         "restore_duration_ms": 2.5,
@@ -128,6 +135,58 @@ def test_the_billed_restore_duration_came_with_the_second_version() -> None:
     assert record(event, "2022-12-13")["metrics"]["billedRestoreDurationMs"] == 3
 
 
+NULLS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    (
+        "platform.start",
+        {"requestId": "r", "version": None, "functionArn": None, "tenantId": None, "tracing": None},
+        {"requestId": "r"},
+    ),
+    ("platform.runtimeDone", {"requestId": "r", "status": "success", "metrics": None, "tenantId": None}, OK),
+    (
+        "platform.runtimeDone",
+        {**OK, "metrics": {"durationMs": 1, "producedBytes": None}},
+        {**OK, "metrics": {"durationMs": 1}},
+    ),
+    (
+        "platform.extension",
+        {"name": "e", "state": "Ready", "events": [], "errorType": None},
+        {"name": "e", "state": "Ready", "events": []},
+    ),
+    (
+        "platform.report",
+        {**OK, "metrics": {**METRICS, "initDurationMs": None, "billedRestoreDurationMs": None}},
+        {**OK, "metrics": METRICS},
+    ),
+    (
+        "platform.report",
+        {**OK, "metrics": METRICS, "tracing": {"type": "X-Amzn-Trace-Id", "value": "v", "spanId": None}},
+        {**OK, "metrics": METRICS, "tracing": {"type": "X-Amzn-Trace-Id", "value": "v"}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("event_type", "sent", "older"), NULLS)
+def test_an_explicit_null_is_of_the_newest_version(event_type: str, sent: Any, older: Any) -> None:
+    event = events.from_dict({"type": event_type, "record": sent})
+    before = copy.deepcopy(sent)
+    assert record(event) == sent == before
+    for version in VERSIONS:
+        Draft202012Validator(event_schema(version, event_type)).validate(seen(event, version))
+        assert version == "2025-01-29" or record(event, version) == older
+
+
+def test_every_metric_of_a_report_but_the_duration_may_be_null() -> None:
+    metrics = dict.fromkeys((*METRICS, "initDurationMs", "restoreDurationMs", "billedRestoreDurationMs"))
+    event = events.from_dict({"type": "platform.report", "record": {**OK, "metrics": {**metrics, "durationMs": 1}}})
+    Draft202012Validator(event_schema("2025-01-29", "platform.report")).validate(seen(event))
+    assert record(event, "2022-12-13")["metrics"] == {"durationMs": 1}
+
+
+def test_a_null_that_no_version_allows_passes_through() -> None:
+    odd = events.from_dict({"type": "platform.report", "record": {"requestId": None, "metrics": {"durationMs": None}}})
+    assert record(odd, "2022-07-01") == odd.record
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_no_version_knows_passes_through(version: str) -> None:
     future = Event("platform.future", {"tenantId": "x", "functionArn": "y"})
@@ -142,6 +201,9 @@ def test_what_no_version_knows_passes_through(version: str) -> None:
     assert record(Event("platform.fault", "a string"), version, managed=True) == "a string"
 
 
+VALUES: list[Record] = [None, True, 0, -1.5, [], [1, None, {"a": []}], {}]
+
+
 @pytest.mark.parametrize("make", [events.function, events.extension])
 @pytest.mark.parametrize(
     ("line", "version", "log_format", "expected"),
@@ -149,13 +211,18 @@ def test_what_no_version_knows_passes_through(version: str) -> None:
         ("plain", "2022-07-01", "Text", "plain"),
         ("plain", "2022-07-01", "JSON", "plain"),
         ("plain", "2025-01-29", "Text", "plain"),
-        ("plain", "2022-12-13", "JSON", {"timestamp": TIME, "level": "INFO", "message": "plain"}),
+        ("plain\n", "2022-12-13", "JSON", "plain\n"),
         ('{"a":1}', "2022-07-01", "JSON", '{"a":1}'),
         ('{"a":1}', "2025-01-29", "Text", '{"a":1}'),
         (' {"a": 1}\n', "2022-12-13", "JSON", {"a": 1}),
-        ("[1]", "2025-01-29", "JSON", {"timestamp": TIME, "level": "INFO", "message": "[1]"}),
-        ("{broken", "2025-01-29", "JSON", {"timestamp": TIME, "level": "INFO", "message": "{broken"}),
-        ('{"a":NaN}', "2025-01-29", "JSON", {"timestamp": TIME, "level": "INFO", "message": '{"a":NaN}'}),
+        ("[1]", "2025-01-29", "JSON", "[1]"),
+        ("7", "2025-01-29", "JSON", "7"),
+        ("null", "2025-01-29", "JSON", "null"),
+        ("{broken", "2025-01-29", "JSON", "{broken"),
+        ('{"a":NaN}', "2025-01-29", "JSON", '{"a":NaN}'),
+        ('{"a":1} tail', "2025-01-29", "JSON", '{"a":1} tail'),
+        *((value, "2022-12-13", log_format, value) for value in VALUES for log_format in ("Text", "JSON")),
+        *((value, "2022-07-01", "JSON", json.dumps(value, separators=(",", ":"))) for value in VALUES),
         ({"a": "é"}, "2022-07-01", "JSON", '{"a":"é"}'),
         ({"a": "é"}, "2022-07-01", "Text", '{"a":"é"}'),
         ({"a": 1}, "2022-12-13", "Text", {"a": 1}),
@@ -166,6 +233,27 @@ def test_log_records(
     make: Callable[[Record], Event], line: Record, version: str, log_format: str, expected: object
 ) -> None:
     assert record(make(line), version, log_format) == expected
+
+
+def test_the_timestamp_of_a_managed_runtimes_log_is_the_moment_at_which_it_is_emitted() -> None:
+    event = events.function_log("m", "ERROR", "r-1", "root")
+    expected = {"timestamp": TIME, "level": "ERROR", "message": "m", "requestId": "r-1", "logger": "root"}
+    assert record(event) == expected
+    assert list(record(event)) == list(expected)
+    later: dict[str, Any] = resolve(event, "2025-01-29T13:00:00.000Z")
+    assert later["record"]["timestamp"] == later["time"] == "2025-01-29T13:00:00.000Z", "one may be emitted again"
+    assert record(event, "2022-07-01") == json.dumps(expected, separators=(",", ":"))
+    given = events.function_log("m", time="2024-01-01T00:00:00.000Z")
+    assert seen(given) == {
+        "time": "2024-01-01T00:00:00.000Z",
+        "type": "function",
+        "record": {"timestamp": "2024-01-01T00:00:00.000Z", "level": "INFO", "message": "m"},
+    }
+
+
+def test_no_timestamp_is_put_into_an_object_of_the_functions_own() -> None:
+    assert record(events.function({"timestamp": None}), log_format="JSON") == {"timestamp": None}
+    assert record(events.function('{"timestamp":null}'), log_format="JSON") == {"timestamp": None}
 
 
 def test_an_object_that_cannot_become_text_is_misuse() -> None:

@@ -47,13 +47,16 @@ READY_MADE = {
     "cold_start": Script.cold_start(logs=["a"], init_logs=["b"]),
     "provisioned": Script.cold_start(initialization_type="provisioned-concurrency"),
     "managed": Script.cold_start(initialization_type="lambda-managed-instances"),
-    "invocation": Script.invocation(logs=["a", {"b": 1}, events.extension("c")]),
+    "invocation": Script.invocation(
+        logs=["a", {"b": 1}, events.extension("c"), None, 3, [1], events.function_log("m")]
+    ),
     "error": Script.invocation(status="error", error_type="Runtime.ValueError"),
     "timeout": Script.timeout(),
     "crash": Script.crash(),
     "out_of_memory": Script.out_of_memory(),
     "suppressed_init": Script.suppressed_init(),
     "restore": Script.restore(),
+    "snapshot": Script.restore(snapshot_at="2026-01-01T00:00:00Z"),
     "concurrent": Script.invocation(initialization_type="lambda-managed-instances").concurrent(3),
 }
 
@@ -73,9 +76,7 @@ def test_a_warm_invocation() -> None:
     assert kinds(script) == [*INVOCATION[:2], "function", "function", "extension", *INVOCATION[2:]]
     assert [step.offset_ms for step in script.steps] == [0, 0, 10, 20, 30, 40, 41.5, 41.5]
     invoke = script.steps[0].action
-    assert invoke == Invoke(
-        request_id=ids(script)[0], deadline_ms=1000, tracing=records(script, "platform.start")[0]["tracing"]["value"]
-    )
+    assert invoke == Invoke(request_id=ids(script)[0], deadline_ms=1000, tracing=schema.trace_header(ids(script)[0]))
     (done,), (report,) = records(script, "platform.runtimeDone"), records(script, "platform.report")
     assert (done["metrics"]["durationMs"], report["metrics"]["durationMs"]) == (40, 41.5)
     assert report["spans"][0]["durationMs"] == 1.5
@@ -100,7 +101,7 @@ def test_the_options_of_an_invocation_reach_its_events() -> None:
         "tracing": {**schema.tracing("chosen"), "value": "Root=1-2"},
     }
     assert (report["metrics"]["memorySizeMB"], report["metrics"]["maxMemoryUsedMB"]) == (512, 100)
-    assert "spans" not in report
+    assert [(span["name"], span["durationMs"]) for span in report["spans"]] == [("extensionOverhead", 0)]
     invoke = script.steps[0].action
     assert isinstance(invoke, Invoke)
     assert invoke.tracing == "Root=1-2"
@@ -148,6 +149,7 @@ def test_a_timeout() -> None:
     (report,) = records(script, "platform.report")
     assert report["status"] == "timeout"
     assert report["metrics"]["durationMs"] == report["metrics"]["billedDurationMs"] == 2000
+    assert "spans" not in report
 
 
 @pytest.mark.parametrize(
@@ -191,6 +193,23 @@ def test_a_restore() -> None:
     assert records(script, "platform.start")[0]["version"] == "1"
 
 
+def test_a_restore_may_bring_the_snapshots_own_events_with_old_timestamps() -> None:
+    plain = Script.restore(function_version="3")
+    script = Script.restore(snapshot_at="2026-01-01T00:00:00Z", init_duration_ms=250, function_version="3")
+    started, report = (step.action for step in script.steps[1:3])
+    assert [*script.steps[:1], *script.steps[3:]] == [*plain.steps]
+    assert isinstance(started, Event)
+    assert isinstance(report, Event)
+    assert (started.type, started.time) == ("platform.initStart", "2025-12-31T23:59:59.750Z")
+    assert (report.type, report.time) == ("platform.initReport", "2026-01-01T00:00:00.000Z")
+    record: Any = started.record
+    assert (record["initializationType"], record["functionVersion"]) == ("snap-start", "3")
+    assert record["instanceId"].startswith("2026/01/01/[3]")
+    assert records(script, "platform.initReport")[0]["metrics"] == {"durationMs": 250}
+    with pytest.raises(MisuseError, match="snapshot_at='yesterday' is not a moment"):
+        Script.restore(snapshot_at="yesterday")
+
+
 def test_a_script_begins_where_the_one_before_it_ends() -> None:
     script = Script([(0, events.function("a")), (10, events.function("b"))]) + Script([(5, events.function("c"))])
     assert [step.offset_ms for step in script.steps] == [0, 10, 15]
@@ -209,7 +228,41 @@ def test_request_ids_stay_distinct_and_the_same_in_every_run() -> None:
         strict=True,
     ):
         assert invoke.request_id == done["requestId"] == identifier
-        assert invoke.tracing == done["tracing"]["value"] == schema.trace_header(identifier)
+        assert invoke.tracing == schema.trace_header(identifier)
+
+
+def test_tracing_that_was_made_of_a_request_id_follows_it() -> None:
+    first = schema.request_id()
+    traced = Script([(0, events.platform_start(tracing=schema.tracing(first)))])
+    values = [record["tracing"]["value"] for record in records(traced * 2, "platform.start")]
+    assert values == [schema.trace_header(first), schema.trace_header(schema.request_id(1))]
+
+
+@pytest.mark.parametrize("name", READY_MADE)
+def test_no_event_has_tracing_where_none_is_given(name: str) -> None:
+    for step in READY_MADE[name].steps:
+        if isinstance(step.action, Event) and isinstance(step.action.record, dict):
+            assert "tracing" not in step.action.record
+
+
+@pytest.mark.parametrize("make", [Script.cold_start, Script.restore, Script.suppressed_init, Script.crash])
+def test_every_event_that_can_have_tracing_has_the_one_that_is_given(make: Callable[..., Script]) -> None:
+    script = make(tracing="Root=1-2")
+    untraced = {"platform.telemetrySubscription", "platform.extension"}
+    for step in script.steps:
+        if isinstance(step.action, Event) and step.action.type not in untraced:
+            assert isinstance(step.action.record, dict)
+            assert step.action.record["tracing"]["value"] == "Root=1-2"
+
+
+def test_the_runtime_of_a_script() -> None:
+    script = Script.cold_start(runtime="python3.14.DurableFunction")
+    assert records(script, "platform.initStart")[0]["runtimeVersion"] == "python:3.14.DurableFunction.v1"
+    restored = Script.restore(runtime="java21")
+    assert records(restored, "platform.restoreStart")[0]["runtimeVersion"] == "java:21.v1"
+    for make in (Script.initialization, Script.cold_start, Script.restore):
+        with pytest.raises(MisuseError, match="runtime='Java' is no Lambda runtime"):
+            make(runtime="Java")
 
 
 def test_a_request_id_that_was_chosen_is_changed_only_in_repetitions() -> None:
@@ -374,7 +427,7 @@ def test_a_script_says_what_is_wrong_with_it(steps: Any, message: str) -> None:
         (lambda: UNTYPED.invocation(duration_ms=5000), "duration_ms=5000 is longer than timeout_s=3 allows"),
         (lambda: UNTYPED.invocation(duration_ms=-1), "duration_ms=-1 is not a duration"),
         (lambda: UNTYPED.invocation(logs="a line"), "logs='a line' is not a list"),
-        (lambda: UNTYPED.invocation(logs=[3]), "function(3): a log record"),
+        (lambda: UNTYPED.invocation(logs=[b"x"]), "function(b'x'): a log record"),
         (lambda: UNTYPED.timeout(duration_ms=1), "duration_ms with Script.timeout"),
         (lambda: UNTYPED.out_of_memory(max_memory_used_mb=1), "max_memory_used_mb with Script.out_of_memory"),
         (lambda: UNTYPED.cold_start(extensions="one"), "extensions='one' is not a list"),

@@ -85,11 +85,12 @@ def test_an_integer_may_have_many_digits_but_not_any_number() -> None:
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":', b'[{"a":['])
 def test_nesting_has_a_limit(opening: bytes) -> None:
-    with pytest.raises(DecodeError, match=r"^the body is nested deeper than 64 levels$"):
+    with pytest.raises(DecodeError, match=r"^the body is nested deeper than 128 levels$"):
         decode(opening * 100_000)
 
 
 def test_nesting_up_to_the_limit_is_read() -> None:
+    assert MAX_DEPTH == 128
     deepest = b"[" * MAX_DEPTH + b"]" * MAX_DEPTH
     assert json.dumps(decode(deepest)).encode() == deepest
     assert decode(b"[" + b"[]," * 10_000 + b"[]]") == [[]] * 10_001

@@ -120,7 +120,10 @@ def test_the_default_of_max_items_goes_by_profile_and_api(profile: Profile, api:
         (f"{URI}//twice", "//twice"),
         (f"{URI}?x=1", "/?x=1"),
         (f"{URI}/a?x=http://b:1/@c", "/a?x=http://b:1/@c"),
-        (f"{URI}/%zz[]|\\^", "/%zz[]|\\^"),
+        (f"{URI}/%7e%7E[]|\\^", "/%7e%7E[]|\\^"),
+        (f"{URI}/a?b=%20", "/a?b=%20"),
+        ("HTTP://sandbox.localdomain:8080/A", "/A"),
+        ("hTTp://sandbox:8080", "/"),
         (f"{URI}/é", "/%C3%A9"),
     ],
 )
@@ -195,10 +198,26 @@ def test_a_tcp_port_is_a_free_port_number(port: object, message: str, profile: P
     assert messages(tcp(port=port), profile) == [message]
 
 
-def test_a_port_beside_http_is_not_read() -> None:
-    verdict = accepted(to(URI, port="abc"))
+@pytest.mark.parametrize("port", [1, 8080, 9001, 65_535])
+def test_the_port_of_the_uri_counts_with_http(port: int) -> None:
+    verdict = accepted(to(URI, port=port))
     assert verdict.destination.port == 8080
     assert verdict.warnings == ("destination has a port, which Lambda reads with TCP only; the port of the URI counts",)
+
+
+@pytest.mark.parametrize(
+    ("port", "message"),
+    [
+        (0, "port should be between 1 and 65535"),
+        (65_536, "port should be between 1 and 65535"),
+        ("8080", "port should be an integer"),
+        (None, "port should be an integer"),
+        (True, "port should be an integer"),
+    ],
+)
+def test_a_port_beside_http_must_be_a_port_too(port: object, message: str) -> None:
+    assert messages(to(URI, port=port)) == [message]
+    assert messages(to("http://sandbox", port=port)) == [NO_PORT, message]
 
 
 # URIs that are refused
@@ -210,6 +229,7 @@ NO_NUMBER = "URI port should be a number"
 OUT_OF_RANGE = "URI port should be between 1 and 65535"
 USER = "URI should not contain a user name"
 FRAGMENT = "URI should not contain a fragment"
+ESCAPE = "URI should not contain a % without two hexadecimal digits behind it"
 SPACES = "URI should not contain spaces or control characters"
 
 
@@ -235,7 +255,7 @@ SPACES = "URI should not contain spaces or control characters"
         ("http://sandbox:80/#a", [FRAGMENT]),
         ("http://sandbox:80#", [FRAGMENT]),
         ("https://sandbox:80", [SCHEME]),
-        ("HTTP://sandbox:80", [SCHEME]),
+        ("HTTPS://sandbox:80", [SCHEME]),
         ("tcp://sandbox:80", [SCHEME]),
         ("sandbox:80", [SCHEME]),
         ("//sandbox:80", [SCHEME, HOST, NO_PORT]),
@@ -256,6 +276,11 @@ SPACES = "URI should not contain spaces or control characters"
         (f"{URI}/\u00a0", [SPACES]),
         (f"{URI}/\u2028", [SPACES]),
         (f"{URI}/\ud800", [SPACES]),
+        (f"{URI}/%", [ESCAPE]),
+        (f"{URI}/%2", [ESCAPE]),
+        (f"{URI}/%zz", [ESCAPE]),
+        (f"{URI}/a?b=%2g", [ESCAPE]),
+        ("http://sand%box:80", [ESCAPE]),
         (None, ["URI should be a string"]),
         (8080, ["URI should be a string"]),
         ([URI], ["URI should be a string"]),
@@ -304,7 +329,6 @@ def test_the_live_service_denies_other_places(uri: str, message: str) -> None:
         ({"types": "platform"}, "types should be an array"),
         ({"types": []}, "types should not be empty"),
         ({"types": ["function", "function"]}, "types should be unique"),
-        ({"types": ["platform.runtimeDone"]}, "types should contain only `platform`, `function`, `extension`"),
         ({"types": ["Platform"]}, "types should contain only `platform`, `function`, `extension`"),
         ({"types": [[], {}, 1, None]}, "types should contain only `platform`, `function`, `extension`"),
         ({"buffering": None}, "buffering should be an object"),
@@ -331,6 +355,31 @@ def test_each_fault_has_one_message(changed: Body, message: str, profile: Profil
     refusal = refused(body(**changed), profile)
     assert refusal.message == message
     assert [fault.message for fault in refusal.faults] == [message]
+
+
+@pytest.mark.parametrize("name", ["platform.runtimeDone", "platform.start", "platform.novel"])
+def test_a_single_event_cannot_be_subscribed_to(name: str) -> None:
+    sent = body(types=["function", name])
+    documented, observed = refused(sent), refused(sent, OBSERVED)
+    assert (documented.error_type, documented.message) == (
+        "ValidationError",
+        "types should contain only `platform`, `function`, `extension`",
+    )
+    assert (observed.status, observed.error_type) == (400, "Telemetry.ValidationError")
+    assert observed.message == "Unrecognized enum variant"
+    assert "a single event type" in observed.faults[0].rule
+
+
+def test_nesting_up_to_serdes_limit_is_decoded() -> None:
+    def nested(levels: int) -> Accepted | Refusal:
+        deep = "[" * (levels - 2) + "]" * (levels - 2)
+        raw = json.dumps(body()).replace('"HTTP"', f'"HTTP", "x": {deep}')
+        return validate(raw.encode(), DOCUMENTED)
+
+    assert isinstance(nested(128), Accepted)
+    deeper = nested(129)
+    assert isinstance(deeper, Refusal)
+    assert deeper.message == "the body is nested deeper than 128 levels"
 
 
 def test_a_rule_says_what_arrived_and_what_would_do() -> None:
@@ -404,7 +453,7 @@ def test_faults_come_in_the_references_order() -> None:
     assert refused(faulty, OBSERVED).message == expected[0]
 
 
-@pytest.mark.parametrize("raw", [b"", b"\xff", b"{", b'{"maxBytes": 256*1024}', b"[" * 100, b'{"types":1,"types":1}'])
+@pytest.mark.parametrize("raw", [b"", b"\xff", b"{", b'{"maxBytes": 256*1024}', b"[" * 200, b'{"types":1,"types":1}'])
 def test_a_body_that_does_not_decode_is_one_fault(raw: bytes) -> None:
     documented, observed = validate(raw, DOCUMENTED), validate(raw, OBSERVED)
     assert isinstance(documented, Refusal)
@@ -482,6 +531,7 @@ def test_the_logs_api_has_error_types_of_its_own() -> None:
         (contract.not_supported(LOGS), 202, "Logs.NotSupported", "Logs API is not supported"),
         (contract.too_large(), 413, "RequestEntityTooLarge", "the request body is larger than 1048576 bytes"),
         (contract.method_not_allowed("PUT"), 405, "MethodNotAllowed", "this path answers PUT only"),
+        (contract.no_logs_api(), 403, "Logs.NotSupported", "Logs API is not supported"),
         (contract.not_found("/\udcff"), 404, "NotFound", "there is nothing at /\\udcff"),
     ],
 )
@@ -489,6 +539,40 @@ def test_the_other_refusals(refusal: Refusal, status: int, error_type: str, mess
     assert (refusal.status, refusal.error_type, refusal.message) == (status, error_type, message)
     assert json.loads(refusal.body) == {"errorType": error_type, "errorMessage": message}
     assert [fault.message for fault in refusal.faults] == [message]
+
+
+@pytest.mark.parametrize(
+    ("target", "meant"),
+    [
+        ("/2025-01-29/telemetry", "/2022-07-01/telemetry"),
+        ("/2022-07-02/telemetry?x=1", "/2022-07-01/telemetry"),
+        ("/telemetry", "/2022-07-01/telemetry"),
+        ("/2022-07-01/Telemetry/", "/2022-07-01/telemetry"),
+        ("/2022-07-01/telemtry", "/2022-07-01/telemetry"),
+        ("/2020-08-15/logs/", "/2020-08-15/logs"),
+        ("/2022-07-01/logs", "/2020-08-15/logs"),
+        ("/2020-01-01/extension/register/", "/2020-01-01/extension/register"),
+        ("/2022-07-01/extension/register", "/2020-01-01/extension/register"),
+        ("/2020-01-01/extension/events/next", "/2020-01-01/extension/event/next"),
+        ("/extension/init/error", "/2020-01-01/extension/init/error"),
+    ],
+)
+def test_an_unknown_path_is_told_the_one_that_was_probably_meant(target: str, meant: str) -> None:
+    assert contract.path_meant(target) == meant
+    assert contract.not_found(target).faults[0].rule.startswith(f"did you mean {meant}?")
+
+
+@pytest.mark.parametrize("target", ["/", "", "/2018-06-01/runtime/invocation/next", "/health", "/2022-07-01"])
+def test_a_path_that_resembles_none_is_told_what_there_is(target: str) -> None:
+    assert contract.path_meant(target) is None
+    assert "/2022-07-01/telemetry" in contract.not_found(target).faults[0].rule
+
+
+def test_the_live_service_writes_errors_compact_with_the_message_first_and_a_final_newline() -> None:
+    refusal = refused(body(types=[]), OBSERVED)
+    expected = b'{"errorMessage":"types should not be empty","errorType":"Telemetry.ValidationError"}\n'
+    assert refusal.written(OBSERVED) == expected
+    assert refusal.written(DOCUMENTED) == refusal.body
 
 
 @pytest.mark.parametrize(

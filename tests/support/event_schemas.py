@@ -26,18 +26,21 @@ def _object(required: Mapping[str, Any], optional: Mapping[str, Any] | None = No
     }
 
 
+def _nullable(schema: Schema) -> Schema:
+    """Null is valid too: from 2025-01-29 on, for some fields."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
 SPANS = {"type": "array", "items": _object({"name": TEXT, "start": TIME, "durationMs": MS})}
 TRACING = _object({"type": {"const": "X-Amzn-Trace-Id"}, "value": TEXT}, {"spanId": TEXT})
-TRACED = {"tracing": TRACING}
 OUTCOME = {"status": STATUS, "errorType": TEXT}
-TENANT = {"tenantId": TEXT}
 # an error type goes with an error or a failure
 ERRORS_ONLY = {
     "if": {"required": ["errorType"]},
     "then": {"properties": {"status": {"enum": ["error", "failure"]}}, "required": ["status"]},
 }
 RUNTIME = {"runtimeVersion": TEXT, "runtimeVersionArn": TEXT}
-ENVIRONMENT = {"functionName": TEXT, "functionVersion": TEXT, "instanceId": TEXT, "instanceMaxMemory": COUNT, **TRACED}
+ENVIRONMENT = {"functionName": TEXT, "functionVersion": TEXT, "instanceId": TEXT, "instanceMaxMemory": COUNT}
 DURATION = _object({"durationMs": MS})
 
 
@@ -47,29 +50,35 @@ def record_schemas(version: str) -> dict[str, Schema]:
     kinds = ["on-demand", "provisioned-concurrency", "snap-start", *(["lambda-managed-instances"] if third else [])]
     init = {"initializationType": {"enum": kinds}, "phase": {"enum": ["init", "invoke"]}}
     environment = ENVIRONMENT if second else {}
-    traced = TRACED if second else {}
-    tenant = TENANT if third else {}
+    tracing = (
+        _nullable(TRACING | {"properties": {**TRACING["properties"], "spanId": _nullable(TEXT)}}) if third else TRACING
+    )
+    always_traced = {"tracing": tracing}
+    traced = always_traced if second else {}
+    tenant = {"tenantId": _nullable(TEXT)} if third else {}
+    text, count, ms = (_nullable(one) if third else one for one in (TEXT, COUNT, MS))
     required_status = {"status": STATUS} if second else {}
     outcome = OUTCOME if second else {}
     full = _object(
-        {"durationMs": MS, "billedDurationMs": COUNT, "memorySizeMB": COUNT, "maxMemoryUsedMB": COUNT},
+        {"durationMs": MS, "billedDurationMs": count, "memorySizeMB": count, "maxMemoryUsedMB": count},
         {
-            "initDurationMs": MS,
-            "restoreDurationMs": MS,
-            **({"billedRestoreDurationMs": COUNT} if second else {}),
+            "initDurationMs": ms,
+            "restoreDurationMs": ms,
+            **({"billedRestoreDurationMs": count} if second else {}),
         },
     )
-    log = {"type": ["string", "object"]} if second else {"type": "string"}
+    run = _object({"durationMs": MS}, {"producedBytes": count})
+    log: Schema = {} if second else {"type": "string"}  # any JSON value
     names = {"type": "array", "items": TEXT}
     return {
-        "platform.initStart": _object(init, {**RUNTIME, **environment}),
+        "platform.initStart": _object(init, {**RUNTIME, **environment, **traced}),
         "platform.initRuntimeDone": _object({**init, "status": STATUS}, {"errorType": TEXT, "spans": SPANS, **traced})
         | ERRORS_ONLY,
         "platform.initReport": _object(
             {**init, **required_status, "metrics": DURATION}, {"spans": SPANS, **outcome, **traced}
         )
         | ERRORS_ONLY,
-        "platform.restoreStart": _object({}, {**RUNTIME, **environment}),
+        "platform.restoreStart": _object({}, {**RUNTIME, **environment, **traced}),
         "platform.restoreRuntimeDone": _object({"status": STATUS}, {"errorType": TEXT, "spans": SPANS, **traced})
         | ERRORS_ONLY,
         "platform.restoreReport": _object(
@@ -78,26 +87,26 @@ def record_schemas(version: str) -> dict[str, Schema]:
         | ERRORS_ONLY,
         "platform.start": _object(
             {"requestId": TEXT},
-            {"version": TEXT, **TRACED, **({"functionArn": TEXT} if third else {}), **tenant},
+            {"version": text, **always_traced, **({"functionArn": text} if third else {}), **tenant},
         ),
         "platform.runtimeDone": _object(
             {"requestId": TEXT, "status": STATUS},
             {
                 "errorType": TEXT,
-                "metrics": _object({"durationMs": MS}, {"producedBytes": COUNT}),
+                "metrics": _nullable(run) if third else run,
                 "spans": SPANS,
-                **TRACED,
+                **always_traced,
                 **tenant,
             },
         )
         | ERRORS_ONLY,
         "platform.report": _object(
             {"requestId": TEXT, "metrics": {"anyOf": [full, DURATION]} if third else full, **required_status},
-            {**OUTCOME, "spans": SPANS, **TRACED, **tenant},
+            {**OUTCOME, "spans": SPANS, **always_traced, **tenant},
         )
         | ERRORS_ONLY,
         "platform.extension": _object(
-            {"name": TEXT, "state": TEXT, "events": names}, {"errorType": TEXT} if second else {}
+            {"name": TEXT, "state": TEXT, "events": names}, {"errorType": text} if second else {}
         ),
         "platform.telemetrySubscription": _object({"name": TEXT, "state": TEXT, "types": names}),
         "platform.logsDropped": _object({"reason": TEXT, "droppedRecords": COUNT, "droppedBytes": COUNT}),

@@ -12,12 +12,12 @@ Every rule yields findings, pairs of a field and what is to be said of it:
 The rules leave these undetermined, so the oracle does not judge them:
 
 - a destination ``method`` other than ``POST``, or an ``encoding`` other than ``JSON``;
-- in a URI: user information before an allowed host, a fragment, a query without a path, a character that RFC 3986
-  does not allow, an allowed host in capitals or with a trailing dot, a port with leading zeros; with TCP, a malformed
-  scheme or a bare ``//``; with loopback allowed, a loopback address other than the three that are named;
+- in a URI: user information before an allowed host, a fragment, a query without a path, a character beyond spaces and
+  control characters that RFC 3986 does not allow, an allowed host in capitals or with a trailing dot, a port with
+  leading zeros; with TCP, a malformed scheme or a bare ``//``; with loopback allowed, a loopback address other than
+  the three that are named;
 - with TCP, a faulty URI beside a sound ``port`` ("``port`` wins" may mean that the URI is never read);
-- with HTTP, a faulty ``port`` field (it may count as an unknown field, which is accepted);
-- how deep is too deep: more than ``DEEPEST`` levels of nesting have no verdict, as long as Python can read them;
+- with HTTP, a ``port`` field that names the reserved port (it is a port, and nothing is sent there);
 - in the observed fidelity, whether 400 or 403 comes first when a body earns both (``status`` is ``None``), and which
   of the two a destination that is no URI at all gets; where the wording cites no field, ``fields`` says more than
   the answer will, since only the first fault is told there.
@@ -37,7 +37,7 @@ LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "0.0.0.0")
 TOP_LEVEL = ("schemaVersion", "types", "destination", "buffering")
 LIMITS = {"maxItems": (1_000, 10_000), "maxBytes": (262_144, 1_048_576), "timeoutMs": (25, 30_000)}
 RESERVED_PORT = 9001
-DEEPEST = 16
+DEEPEST = 128
 
 REFUSED, DENIED, DOUBT = "refused", "denied", "doubt"
 Finding = tuple[str, str]
@@ -74,9 +74,7 @@ def verdict(
     body: object, *, fidelity: str = "documented", managed_instances: bool = False, allow_loopback: bool = False
 ) -> Verdict | None:
     """Judge a decoded body; ``None`` where the rules do not decide."""
-    if _depth(body) > DEEPEST:
-        return None
-    if not isinstance(body, dict):
+    if not isinstance(body, dict) or _depth(body) > DEEPEST:
         return NOT_AN_OBJECT
     observed = fidelity == "observed"
     hosts = HOSTS + LOOPBACK_HOSTS if allow_loopback else HOSTS
@@ -145,17 +143,18 @@ def _destination(destination: object, hosts: tuple[str, ...], observed: bool) ->
         yield "destination", REFUSED
         return
     protocol, has_port = destination.get("protocol"), "port" in destination
-    port_is_sound = _is_integer(destination.get("port"), 1, 65_535) and destination["port"] != RESERVED_PORT
+    is_port = _is_integer(destination.get("port"), 1, 65_535)
+    is_reserved = destination.get("port") == RESERVED_PORT
     uri = {("URI", kind) for kind in _uri(destination.get("URI"), protocol == "HTTP", hosts)}
 
     if destination.get("method", "POST") != "POST" or destination.get("encoding", "JSON") != "JSON":
         yield "destination", DOUBT
     if protocol == "HTTP":
         yield from uri
-        if has_port and not port_is_sound:
-            yield "port", DOUBT
+        if has_port and (not is_port or is_reserved):
+            yield "port", DOUBT if is_port else REFUSED
     elif protocol == "TCP" and has_port:
-        if not port_is_sound:
+        if not is_port or is_reserved:
             yield "port", REFUSED
         if "URI" in destination and uri:
             yield "URI", DOUBT
@@ -189,7 +188,7 @@ def _uri(uri: object, http: bool, hosts: tuple[str, ...]) -> Iterator[str]:
     yield from _host(parts["host"], hosts)
     yield from _port(parts["port"] or "")
     tail = parts["path"] + parts["query"]
-    if re.search(r"[\x00-\x20\x7f]", uri):
+    if re.search(r"[\x00-\x20\x7f]|%(?![0-9A-Fa-f]{2})", uri):
         yield REFUSED
     elif parts["user"] or parts["fragment"] or tail.startswith("?") or not re.fullmatch(_TAIL, tail):
         yield DOUBT
@@ -200,9 +199,9 @@ _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
 
 
 def _http_scheme(scheme: str) -> Iterator[str]:
-    if scheme != "http://":
+    if scheme.lower() != "http://":
         yield DENIED
-        if scheme.lower() == "http://" or not re.fullmatch(_SCHEME, scheme):
+        if not re.fullmatch(_SCHEME, scheme):
             yield REFUSED
 
 
@@ -236,15 +235,11 @@ def _is_integer(value: object, lowest: int, highest: int) -> bool:
 
 
 def _depth(value: object) -> int:
+    """How many arrays and objects stand inside one another."""
     depth, level = 0, [value]
-    while level:
+    while level := [node for node in level if isinstance(node, (dict, list))]:
         depth += 1
-        level = [
-            child
-            for node in level
-            if isinstance(node, (dict, list))
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
+        level = [child for node in level for child in (node.values() if isinstance(node, dict) else node)]
     return depth
 
 

@@ -170,8 +170,10 @@ def any_json() -> st.SearchStrategy[Json]:
 def valid_subscribe_bodies(*, fidelity: str = "documented", managed_instances: bool = False) -> st.SearchStrategy[Body]:
     """Bodies that are accepted, with optional and unknown fields that come and go."""
     ports, hosts = st.sampled_from(VALID_PORTS), st.sampled_from(HOSTS)
-    uris = st.builds("http://{}:{}{}".format, hosts, ports, st.sampled_from(VALID_TAILS))
-    tcp_uris = st.builds("{}{}:{}".format, st.sampled_from(("", "tcp://", "http://")), hosts, ports)
+    uris = st.builds(
+        "{}://{}:{}{}".format, st.sampled_from(("http", "HTTP")), hosts, ports, st.sampled_from(VALID_TAILS)
+    )
+    tcp_uris = st.builds("{}{}:{}".format, st.sampled_from(("", "tcp://", "TCP://", "http://")), hosts, ports)
     http, tcp = {"protocol": st.just("HTTP")}, {"protocol": st.just("TCP")}
     sent_by_aws = {"method": st.just("POST"), "encoding": st.just("JSON")}
     destinations: list[st.SearchStrategy[Body]] = [
