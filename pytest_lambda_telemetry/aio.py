@@ -235,9 +235,10 @@ class AsyncLambdaTelemetry(Recorded):
         name: str | None = None,
         env: Mapping[str, str] | None = None,
         cwd: str | os.PathLike[str] | None = None,
+        layer: str | os.PathLike[str] | None = None,
     ) -> ExtensionProcess:
         """As LambdaTelemetry.run_extension."""
-        return self._sync.run_extension(argv, name=name, env=env, cwd=cwd)
+        return self._sync.run_extension(argv, name=name, env=env, cwd=cwd, layer=layer)
 
     # -- strictness ----------------------------------------------------------------------------------------------------
 

@@ -267,15 +267,17 @@ class LambdaTelemetry(Recorded):
         name: str | None = None,
         env: Mapping[str, str] | None = None,
         cwd: str | os.PathLike[str] | None = None,
+        layer: str | os.PathLike[str] | None = None,
     ) -> ExtensionProcess:
         """Start an extension as a child process, as Lambda would; its output lines become `extension` events.
 
-        `name` defaults to the program's (or script's) file name, as on Lambda; `env` is added to `self.env`. Raises
-        MisuseError when it cannot be started, or no file gives it a name.
+        `name` defaults to the program's (or script's) file name, as on Lambda; `env` is added to `self.env`.
+        `layer` is a folder that it sees, read-only, as /opt, where a private mount namespace is possible. Raises
+        MisuseError when it cannot be started, or no file gives it a name, or there can be no layer.
         """
         self._require_open()
         variables = child_variables(self._sandbox.variables, env or {})
-        return self._sandbox.children.run(argv, name=name, variables=variables, cwd=cwd)
+        return self._sandbox.children.run(argv, name=name, variables=variables, cwd=cwd, layer=layer)
 
     # -- strictness ----------------------------------------------------------------------------------------------------
 
@@ -302,6 +304,7 @@ class LambdaTelemetry(Recorded):
         """Raise ProtocolViolation for everything the extension did wrong so far; clears what it raised."""
         self._require_open()
         self._sandbox.children.note_dead()
+        self._sandbox.audit.look(at_the_end=False)
         with self._sandbox.lock:
             self._sandbox.violations.check()
 

@@ -80,6 +80,11 @@ class Recordings:
         self._under_way.pop(batch, None)
 
     @property
+    def failing(self) -> tuple[Progress, ...]:
+        """The batches that were tried and never acknowledged, oldest first."""
+        return tuple(one for one in self._batches if one.attempts and not one.ok)
+
+    @property
     def deliveries(self) -> tuple[Delivery, ...]:
         """Every batch that was tried, as it stands now."""
         return tuple(one.snapshot for one in self._batches if one.attempts)  # else it is on its first way

@@ -318,6 +318,14 @@ class UnknownName:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadDied:
+    """A thread of this process has died of an exception; `words` are the exception's, with its last line."""
+
+    who: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hinted:
     """What the user should know about this machine or about a library, once."""
 
@@ -352,5 +360,6 @@ Fact = (
     | OutputLost
     | OutputCut
     | UnknownName
+    | ThreadDied
     | Hinted
 )

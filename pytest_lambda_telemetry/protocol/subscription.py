@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import quote
 
+from ..model.checks import is_a
 from ..model.records import Buffering, Destination
 from . import contract
 from .contract import TELEMETRY, Api, Fault, Kind, Profile, Refusal
@@ -127,7 +128,7 @@ class _Reading:
                 self.fault(Kind.UNDECODABLE, f"{name} is not provided", rule + spelling)
             return None
         value = holder[name]
-        if isinstance(value, kind) and not isinstance(value, bool):  # True is an int to Python alone
+        if is_a(value, kind):
             return value
         self.fault(Kind.UNDECODABLE, f"{name} should be {_KINDS[kind]}", f"{rule}; {shown(value)} arrived")
         return None

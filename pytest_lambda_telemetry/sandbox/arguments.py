@@ -6,7 +6,7 @@ from datetime import timedelta
 from math import inf
 from typing import cast
 
-from ..model.checks import is_list, is_number, is_text, is_whole, not_negative, quoted
+from ..model.checks import is_list, is_number, is_one_of, is_text, is_whole, not_negative, quoted, require
 from ..model.errors import MisuseError
 from ..model.event import Event, Record
 from ..protocol.fields import STATUSES
@@ -35,19 +35,20 @@ def events(given: Iterable[object]) -> list[Event]:
 def log_records(logs: object) -> list[Record]:
     """What a function logs: a list of lines and objects; one alone counts as such a list."""
     alone = isinstance(logs, str | Mapping)
-    if not alone and (isinstance(logs, bytes) or not isinstance(logs, Iterable)):
-        raise MisuseError(f"logs={logs!r} is not valid: it must be a list of lines (str) and objects (dict)")
+    several = isinstance(logs, Iterable) and not isinstance(logs, bytes)
+    require(alone or several, "logs", logs, "a list of lines (str) and objects (dict)")
     records = [logs] if alone else list(cast(Iterable[object], logs))
     for index, record in enumerate(records):
-        if not isinstance(record, str | Mapping):
-            raise MisuseError(f"logs[{index}]={record!r} is not valid: it must be a line (str) or an object (dict)")
+        require(isinstance(record, str | Mapping), f"logs[{index}]", record, "a line (str) or an object (dict)")
     return cast(list[Record], records)
 
 
 def timeout(value: object) -> float:
     """How long to wait, in real seconds: any number, also one longer than the system can wait."""
-    if not is_number(value) and value != inf:
-        raise MisuseError(f"timeout={value!r} is not valid: it must be a number of seconds")
+    if value == inf:
+        return _LONGEST_WAIT_S
+    require(is_number(value), "timeout", value, "a number of seconds")
+    assert is_number(value)
     return min(value, _LONGEST_WAIT_S)
 
 
@@ -111,13 +112,12 @@ def invocation(options: InvocationOptions) -> None:
     for name in _NUMBERS:
         if (number := given.get(name)) is not None:
             not_negative(name, number)
-            if name.endswith("_mb") and not is_whole(number):
-                raise MisuseError(f"{name}={number!r} is not valid: it must be a whole number of MB")
+            if name.endswith("_mb"):
+                require(is_whole(number), name, number, "a whole number of MB")
     for name in _TEXTS:
-        if (text := given.get(name)) is not None and not is_text(text):
-            raise MisuseError(f"{name}={text!r} is not valid: it must be a non-empty str")
+        if (text := given.get(name)) is not None:
+            require(is_text(text), name, text, "a non-empty str")
     status, error_type = given.get("status", "success"), given.get("error_type")
-    if status not in STATUSES:
-        raise MisuseError(f"status={status!r} is not valid: it must be one of {quoted(STATUSES)}")
+    require(is_one_of(status, STATUSES), "status", status, f"one of {quoted(STATUSES)}")
     if error_type is not None and status not in ("error", "failure"):
         raise MisuseError(f"error_type={error_type!r} with status={status!r}: it goes with 'error' and 'failure' only")

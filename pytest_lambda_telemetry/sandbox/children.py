@@ -9,9 +9,11 @@ from .. import events
 from ..api.parties import Extensions
 from ..engine.clock import Clock
 from ..engine.subscriber import Subscriber
+from ..host.addresses import LOOPBACK
+from ..host.arguments import extension_name
 from ..host.child_names import choose
 from ..host.output import INBOX_BYTES, INBOX_LINES, LINE_LIMIT
-from ..host.process import ExtensionProcess, address_in_use, extension_name
+from ..host.process import ExtensionProcess, address_in_use
 from ..model.errors import MisuseError
 from ..model.facts import (
     Fact,
@@ -53,6 +55,7 @@ class Children:
         violations: Violations,
         clock: Clock,
         line_end: str,
+        address: str = LOOPBACK,
     ) -> None:
         self._lock = lock
         self._journal = journal
@@ -61,6 +64,7 @@ class Children:
         self._violations = violations
         self._clock = clock
         self._line_end = line_end
+        self._address = address
         self._all: list[ExtensionProcess] = []
         self._told: set[ExtensionProcess] = set()  # of whose end a wait or a violation has told
         self._crashed: set[ExtensionProcess] = set()
@@ -81,13 +85,21 @@ class Children:
         name: str | None,
         variables: Mapping[str, str],
         cwd: str | os.PathLike[str] | None,
+        layer: str | os.PathLike[str] | None = None,
     ) -> ExtensionProcess:
         """Start one as Lambda would, with exactly these variables. Raises MisuseError where that cannot be."""
         name = extension_name(argv, name)
         resolution = choose()
         with self._lock:  # it can't register before it is known here
             process = ExtensionProcess(
-                argv, name=name, env=variables, cwd=cwd, on_lines=self._woken, resolution=resolution
+                argv,
+                name=name,
+                env=variables,
+                cwd=cwd,
+                on_lines=self._woken,
+                resolution=resolution,
+                address=self._address,
+                layer=layer,
             )
             self._all.append(process)
             if resolution.hint is not None and resolution.hint not in self.hints:
@@ -103,6 +115,11 @@ class Children:
     def of(self, name: str) -> ExtensionProcess | None:
         """The process that runs this extension, the latest of several; None if we started none."""
         return next((process for process in reversed(self._all) if process.name == name), None)
+
+    @property
+    def unregistered(self) -> list[ExtensionProcess]:
+        """Those that run and have not registered yet."""
+        return [one for one in self if not one.registered and one.returncode is None and not one.closed]
 
     def registered(self, name: str) -> None:
         """An extension of this name has registered; the caller holds the lock."""
@@ -279,6 +296,11 @@ class Children:
                     if extension is not None and not extension.failed:
                         extension.end()
                         self._violations.add(f"Extension.Crash: {self.obituary(process)}")
+
+    def has_crashed(self, name: str) -> bool:
+        """Its process ended by itself before SHUTDOWN: what came of that is no fault of its own."""
+        process = self.of(name)
+        return process is not None and process in self._crashed
 
     def dead(self, name: str | None) -> ExtensionProcess | None:
         """One that has ended and for which a wait waits in vain; without `name` only one nobody was told of yet."""

@@ -15,6 +15,7 @@ from ..protocol.schema import TelemetryType
 from ..settings import Settings
 from ..story import init
 from ..story.init import Init
+from .audit import describe_wrong_call
 from .children import Children
 from .violations import Violations
 
@@ -43,6 +44,10 @@ class Reception:
     def called(self, fact: Called) -> None:
         """An extension's request was answered."""
         self._left(fact.outcome, stand_in=False)
+        if fact.outcome is None and not self._violations.ending:
+            text = describe_wrong_call(fact)
+            if text is not None:
+                self._violations.add(text)
 
     def stood_in(self, fact: StoodIn) -> None:
         """The test acted as an extension; that brings none of Lambda's own events."""

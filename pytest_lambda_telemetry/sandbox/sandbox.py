@@ -23,6 +23,7 @@ from ..settings import Settings
 from ..views.entries import Entry, entries
 from ..views.text import timeline
 from .arrivals import Arrivals
+from .audit import Audit
 from .children import Children
 from .invocations import Invocations
 from .loops import in_event_loop
@@ -51,6 +52,7 @@ class Sandbox:
     lock: threading.Condition
     runtime_api: str
     variables: dict[str, str]
+    address: str
     clock: Clock
     turns: Turns
     moments: Moments
@@ -65,6 +67,7 @@ class Sandbox:
     phases: Phases
     children: Children
     violations: Violations
+    audit: Audit
     waits: Waits
     stage: Stage
     invocations: Invocations
@@ -80,7 +83,7 @@ class Sandbox:
         """Put Lambda's variables into `os.environ`; the environment that did so last owns it."""
         if self._frame is not None:
             raise MisuseError("this environment is entered already")
-        self._frame = ENVIRON.enter(self.variables)
+        self._frame = ENVIRON.enter(self.variables, self.address)
 
     def leave(self) -> None:
         """Give `os.environ` back as it was."""
@@ -97,6 +100,7 @@ class Sandbox:
         """The end of a test: whoever waits on next gets SHUTDOWN, children end."""
         if not self.closed:
             with self.turns.take_over():
+                self.audit.look(at_the_end=True)
                 self.stage.shutdown("spindown", all_polls=True, deliver=False)
             with self.lock:
                 self.extensions_api.end_polls()

@@ -14,8 +14,7 @@ from ..engine.clock import Clock
 from ..engine.run import Engine
 from ..host.process import ExtensionProcess
 from ..integrations import foreign_clock
-from ..model.checks import quoted
-from ..model.errors import MisuseError
+from ..model.checks import is_one_of, quoted, require
 from ..model.event import Event
 from ..model.facts import Froze, InitEnded, NeverAsked, NobodyToTell, Thawed, Told
 from ..model.ports import Recorder
@@ -237,8 +236,7 @@ class Stage:
 
         The end of a test also lets those go that did not register for SHUTDOWN (`all_polls`), and delivers nothing.
         """
-        if reason not in SHUTDOWN_REASONS:
-            raise MisuseError(f"reason={reason!r} is not valid: it must be one of {quoted(SHUTDOWN_REASONS)}")
+        require(is_one_of(reason, SHUTDOWN_REASONS), "reason", reason, f"one of {quoted(SHUTDOWN_REASONS)}")
         if self._phases.ending:
             return
         self.thaw()

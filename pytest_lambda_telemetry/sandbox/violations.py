@@ -63,7 +63,7 @@ class Violations:
         for expectation in self.expected:
             if expectation.route == refused.route:
                 covered = expectation.covers(refused.call) or covered
-        if refused.route in _COUNTED and not covered:
+        if not covered and not (refused.status >= 500):
             self.add(describe_refusal(CALLS[refused.route], refused))
 
     def add(self, text: str) -> None:
@@ -111,20 +111,26 @@ CALLS = {
     "register": "Register",
     "next": "Next",
     "subscribe": "Subscribe",
-    "init_error": "init/error",
-    "exit_error": "exit/error",
+    "init_error": "report of an init error",
+    "exit_error": "report of an exit error",
 }
 """What the calls are called, by route."""
 
-_COUNTED = ("subscribe", "register")
-"""The routes of the calls whose refusal is a violation."""
+
+def describe_thread_death(name: str, words: str) -> str:
+    """A thread that died of an exception, for a person."""
+    return (
+        f"thread {name!r} of this process died: {words}.\n"
+        "  If it is an extension's, the extension has crashed: on Lambda that ends the environment. Let it handle the"
+        " error, or report it (…/extension/exit/error)."
+    )
 
 
 def describe_refusal(call: str, refused: Refused) -> str:
     """A refused call for a person: who sent what, what Lambda answers, and the rule behind each fault."""
     who = f"extension {refused.who!r}" if refused.who else "an unidentified extension"
     lines = [
-        f"{call} from {who} was refused: {refused.status} {refused.error_type}",
+        f"{call[0].upper()}{call[1:]} from {who} was refused: {refused.status} {refused.error_type}",
         f"  answered: {refused.message}",
         f"  body:     {show_body(refused.raw)}",
         *(line for message, rule in refused.rules for line in (f"  fault:    {message}", f"    rule:   {rule}")),

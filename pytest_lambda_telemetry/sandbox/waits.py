@@ -67,7 +67,7 @@ class Waits:
 
         def found() -> Extension | None:
             wanted = [one for one in self._extensions if name == one.name or (name is None and not one.failed)]
-            if not wanted or not all(one.asking for one in wanted):
+            if not wanted or not all(one.asking for one in wanted) or (name is None and self._children.unregistered):
                 return None
             return wanted[0].snapshot
 
@@ -89,16 +89,25 @@ class Waits:
                     raise WaitTimeout(self._story(f"{predicate_name(predicate)} to hold", timeout))
                 self._lock.wait(min(remaining, _LOOK_AGAIN_S))
 
-    def all_waiting(self, timeout: float) -> list[str]:
-        """Wait until every extension that is alive asks for its next event; the names of those that do not."""
+    def late(self) -> list[str]:
+        """The extensions that are alive and do not ask for their next event, those not registered yet among them."""
+        with self._lock:
+            silent = [one.name for one in self._extensions if not (one.waiting or one.failed or self._dead(one.name))]
+            return silent + [process.name for process in self._children.unregistered]
+
+    def all_waiting(self, timeout: float, until: Callable[[], float] = lambda: 0.0) -> list[str]:
+        """Wait until every extension that is alive asks for its next event; the names of those that do not.
+
+        At least until `until()`, a moment of the real monotonic clock.
+        """
         deadline = Real.monotonic() + timeout
         with self._lock:
-            while True:
-                late = [one.name for one in self._extensions if not (one.waiting or one.failed or self._dead(one.name))]
-                remaining = deadline - Real.monotonic()
-                if not late or remaining <= 0 or self._turns.interrupted:
-                    return late
+            while late := self.late():
+                remaining = max(deadline, until()) - Real.monotonic()
+                if remaining <= 0 or self._turns.interrupted:
+                    break
                 self._lock.wait(remaining)
+            return late
 
     def _until(self, found: Callable[[], T | None], wanted: str, name: str | None, timeout: float) -> T:
         deadline = Real.monotonic() + arguments.timeout(timeout)

@@ -9,6 +9,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import Literal, Self, TypedDict, Unpack, get_args
 
 from .. import events
+from ..model.checks import is_one_of
 from ..model.errors import MisuseError
 from ..model.event import Event, Record
 from ..protocol import schema
@@ -239,7 +240,7 @@ class Lifecycles:
         runtimeDone and no freeze, and the report has what it has there; see `concurrent`.
         """
         listed(get_args(InitializationType))("initialization_type", initialization_type)
-        if status not in ("success", "error"):
+        if not is_one_of(status, ("success", "error")):
             raise MisuseError(
                 f'status={status!r}: an invocation that returns is "success" or "error";'
                 " for the others use Script.timeout, Script.crash or Script.out_of_memory"

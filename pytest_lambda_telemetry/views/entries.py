@@ -185,6 +185,7 @@ _TELLERS: dict[type, Callable[[Any], Line]] = {  # Any: each teller takes the cl
         "",
     ),
     facts.UnknownName: _unknown_name,
+    facts.ThreadDied: lambda fact: ("note", fact.who, f"the thread died: {fact.words}", ""),
     facts.Hinted: lambda fact: ("note", fact.who, fact.hint, ""),
 }
 

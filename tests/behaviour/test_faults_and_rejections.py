@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -23,6 +24,7 @@ from tests.support.helpers import (
     TELEMETRY,
     Listener,
     call,
+    free_port,
     register,
     running,
     subscribe,
@@ -165,6 +167,36 @@ def test_a_fault_may_be_planned_before_anybody_subscribes(
     lambda_telemetry.fail_next_delivery("refuse")
     lambda_telemetry.subscribe(listener.uri)
     assert not lambda_telemetry.push([events.function("f")]).ok
+
+
+@pytest.mark.parametrize(("fault", "seen"), [("lost-answer", 1), ("duplicate", 2), ("timeout", 1)])
+def test_a_fault_that_a_listener_sees_waits_for_one_that_is_still_starting(
+    lambda_telemetry: LambdaTelemetry, fault: Any, seen: int
+) -> None:
+    port, started = free_port(), list[Listener]()
+    subscribe(register(), subscribe_body(port, types=["function"]))
+    lambda_telemetry.fail_next_delivery(fault)
+    lambda_telemetry.emit(events.function("a"))
+    start = threading.Timer(0.2, lambda: started.append(Listener(port=port)))
+    start.start()
+    try:
+        [delivery] = lambda_telemetry.flush()
+        start.join()
+        assert [len(listener.bodies) for listener in started] == [seen]
+        assert len(delivery.attempts) == 1
+        lambda_telemetry.advance(ms=100)
+    finally:
+        start.join()
+        started[0].close()
+
+
+@pytest.mark.parametrize("fault", ["refuse", 503])
+def test_one_that_it_does_not_see_waits_for_nobody(lambda_telemetry: LambdaTelemetry, fault: Any) -> None:
+    subscribe(register(), subscribe_body(free_port(), types=["function"]))
+    lambda_telemetry.fail_next_delivery(fault)
+    lambda_telemetry.emit(events.function("a"))
+    [delivery] = lambda_telemetry.flush()
+    assert delivery.attempts[0].duration_ms == 0
 
 
 @pytest.mark.parametrize(
@@ -396,14 +428,16 @@ NONE_CAME = {
     "register": ["<Extension ext Registered events=INVOKE,SHUTDOWN>"],
     "next": ["extension 'ext' waits for its next event"],
     "subscribe": ["no subscription either"],
-    "init_error": ["no init/error either"],
+    "init_error": ["no report of an init error either"],
     "exit_error": ["<Request POST /2020-01-01/extension/exit/error -> 202>"],
 }
 
 
 @pytest.mark.parametrize("route", CALLS)
 def test_none_is_a_violation_in_the_words_of_its_route(lambda_telemetry: LambdaTelemetry, route: str) -> None:
-    name = {"init_error": "init/error", "exit_error": "exit/error"}.get(route, route.capitalize())
+    name = {"init_error": "report of an init error", "exit_error": "report of an exit error"}.get(
+        route, route.capitalize()
+    )
 
     def none_is_refused() -> None:
         with lambda_telemetry.expect_rejection(timeout=0, route=route) as refused:

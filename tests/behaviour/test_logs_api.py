@@ -240,6 +240,7 @@ def test_an_unexpected_refusal_is_a_violation(listener: Listener) -> None:
         subscribe_logs(register(), listener.port, types=["everything"])
 
 
+@pytest.mark.lambda_telemetry(strict=False)
 def test_without_an_identifier_the_types_are_those_of_extensions(
     lambda_telemetry: LambdaTelemetry, listener: Listener
 ) -> None:
