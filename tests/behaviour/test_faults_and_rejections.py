@@ -417,6 +417,15 @@ def test_a_refused_call_of_another_route_is_not_what_is_expected(lambda_telemetr
     assert len(lambda_telemetry.rejections) == 1
 
 
+@pytest.mark.parametrize("route", CALLS)
+def test_a_refusal_says_how_it_would_be_expected(lambda_telemetry: LambdaTelemetry, route: str) -> None:
+    body, headers, _ = REFUSED[route]
+    call(*CALLS[route], body, headers)
+    named = "" if route == "subscribe" else f"route={route!r}"
+    with pytest.raises(ProtocolViolation, match=re.escape(f" wrap it in expect_rejection({named}); strict=False")):
+        lambda_telemetry.check()
+
+
 def test_an_injected_refusal_of_another_route_may_be_expected(lambda_telemetry: LambdaTelemetry) -> None:
     lambda_telemetry.reject_next("exit_error", 500)
     with lambda_telemetry.expect_rejection("InternalServerError", route="exit_error") as refused:
