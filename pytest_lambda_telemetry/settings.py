@@ -8,10 +8,9 @@ from typing import Any, Literal, get_args
 
 from .model.checks import are_texts, is_flag, is_moment, is_number, is_one_of, is_text, is_whole, quoted, require
 from .model.errors import MisuseError
-from .protocol.contract import Profile
+from .protocol.profiles import Fidelity, Profile
 from .protocol.schema import InitializationType
 
-Fidelity = Literal["documented", "observed"]
 LogFormat = Literal["Text", "JSON"]
 ClockName = Literal["auto", "virtual", "system", "freezegun", "time-machine"]
 

@@ -49,7 +49,7 @@ class Engine:
         output: ChildOutput,
         watch: LoopWatch,
         delay_ms: Callable[[int], float | None],
-        cut: bool,
+        record_limit: int | None,
     ) -> None:
         self.clock = clock
         self.subscribers: list[Subscriber] = []
@@ -63,7 +63,7 @@ class Engine:
         self._output = output
         self.watch = watch
         self._delay_ms = delay_ms
-        self._cuts_records = cut
+        self._record_limit = record_limit
         self._filling = False
         self._stamped = 0, ""  # the last stamp and its moment: many events share one
         self._next_number = 1  # of the next event
@@ -96,6 +96,23 @@ class Engine:
                 self.advance(max(0, room_us))
                 return
             self.advance(max(0, wait_us))
+
+    def step(self, limit_us: int) -> bool:
+        """Go to the next due moment, and deliver what is due there; False where there is none until `limit_us`."""
+        self.turns.check()
+        with self._lock:
+            due = None if self.clock.frozen else next_due(self.subscribers)
+            if due is None or due[0] > limit_us:
+                return False
+            wait_us = max(0, due[0] - self.clock.elapsed_us)
+        self.advance(wait_us)
+        return True
+
+    def begin_anew(self) -> None:
+        """Another execution environment: nobody is subscribed, and its init begins. The caller holds the lock."""
+        self.subscribers.clear()
+        self._views.clear()
+        self.init_telemetry = InitTelemetry()
 
     def _pass(self, delta_us: int, let_pass: Callable[[int], int]) -> None:
         remaining_us = delta_us
@@ -150,18 +167,18 @@ class Engine:
 
     def _shown(self, events: Sequence[Event], numbers: range, source: str) -> list[tuple[Subscriber, Encoded]]:
         """Record events, and keep them for later subscriptions; each subscriber with its view of them."""
-        stamp, cut = self._stamp(), self._cuts_records
+        stamp, limit = self._stamp(), self._record_limit
         encoded: dict[View, Encoded] = {}
         if len(self._views) == 1:  # as a rule
             view = self._views[0]
-            encoded[view] = shown = encode_events(events, stamp, view, numbers, cut=cut)
+            encoded[view] = shown = encode_events(events, stamp, view, numbers, limit)
             plan = [(one, one.select(shown)) for one in self.subscribers]
         else:
-            encoded = {view: encode_events(events, stamp, view, numbers, cut=cut) for view in self._views}
+            encoded = {view: encode_events(events, stamp, view, numbers, limit) for view in self._views}
             plan = [(one, one.select(encoded[one.view])) for one in self.subscribers]
         size = None
         if self.init_telemetry.open:
-            shared = None if cut else encoded.get(WHOLE)
+            shared = encoded.get(WHOLE) if limit is None else None
             sizes = [len(part) for part in (shared or encode_events(events, stamp, WHOLE, numbers)).parts]
             size = sum(sizes)
             lost = self.init_telemetry.keep(events, numbers, sizes, stamp)
@@ -206,7 +223,7 @@ class Engine:
         if view not in self._views:
             self._views.append(view)
         kept = self.init_telemetry
-        shown = subscriber.select(encode_events(kept.events, "", view, kept.numbers, cut=self._cuts_records))
+        shown = subscriber.select(encode_events(kept.events, "", view, kept.numbers, self._record_limit))
         index = 0
         while index < len(shown.parts):
             now_us = self._moments.look()[1]

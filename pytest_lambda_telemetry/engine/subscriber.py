@@ -78,13 +78,15 @@ def lines_pass_unchanged(view: View) -> bool:
     return not view.logs_api and (view.log_format == "Text" or view.schema_version == V2022_07)
 
 
-def encode_events(events: Sequence[Event], stamp: str, view: View, numbers: Numbers, *, cut: bool = False) -> Encoded:
+def encode_events(
+    events: Sequence[Event], stamp: str, view: View, numbers: Numbers, record_limit: int | None = None
+) -> Encoded:
     """Stamp, project and serialize events; those the view does not show are left out.
 
-    `numbers` are the events' own; an event that becomes several keeps its number in each. `cut` divides log records of
-    more than 256 KiB, as the live service does.
+    `numbers` are the events' own; an event that becomes several keeps its number in each. Log records of more
+    than `record_limit` bytes are cut.
     """
-    if lines_pass_unchanged(view) and not cut:
+    if record_limit is None and lines_pass_unchanged(view):
         kinds = {event.type for event in events}
         if len(kinds) == 1 and kinds <= LOG_TYPES:
             records = [event.record for event in events if type(event.record) is str and event.time is None]
@@ -95,7 +97,7 @@ def encode_events(events: Sequence[Event], stamp: str, view: View, numbers: Numb
     types: list[str] = []
     kept: list[int] = []
     for event, number in zip(events, numbers, strict=True):
-        for piece in cut_event(event) if cut else (event,):
+        for piece in (event,) if record_limit is None else cut_event(event, record_limit):
             stamped = resolve(piece, piece.time or stamp)
             for shown in to_logs_events(stamped, view.schema_version) if view.logs_api else [project(stamped, view)]:
                 if shown is not None:
@@ -105,8 +107,8 @@ def encode_events(events: Sequence[Event], stamp: str, view: View, numbers: Numb
     return Encoded(parts, types, kept, frozenset(map(category, set(types))))
 
 
-def cut_event(event: Event) -> list[Event]:
-    """An event whose log record is longer than the live service sends in one piece, as its pieces."""
+def cut_event(event: Event, record_limit: int) -> list[Event]:
+    """An event whose log record is too long to be sent in one piece, as its pieces."""
     if event.type not in LOG_TYPES:
         return [event]
-    return [replace(event, record=piece) for piece in cut_record(event.record)]
+    return [replace(event, record=piece) for piece in cut_record(event.record, record_limit)]

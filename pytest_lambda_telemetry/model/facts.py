@@ -151,10 +151,16 @@ class Thawed:
 
 
 @dataclass(frozen=True, slots=True)
+class Restarted:
+    """A new execution environment begins; what the one before it had is gone."""
+
+
+@dataclass(frozen=True, slots=True)
 class NeverAsked:
-    """An extension did not ask for its next event in the real time that it had."""
+    """An extension did not ask for its next event in the real time that it had; or it never registered."""
 
     who: str
+    registered: bool = True
 
 
 # -- telemetry ---------------------------------------------------------------------------------------------------------
@@ -345,6 +351,7 @@ Fact = (
     | InitEnded
     | Froze
     | Thawed
+    | Restarted
     | NeverAsked
     | Emitted
     | Replayed

@@ -9,9 +9,6 @@ from typing import cast
 from ..model.errors import MisuseError
 from ..model.event import Record
 
-MAX_RECORD_BYTES = 262_144
-"""The longest function or extension record that the live service sends in one event, in UTF-8 bytes."""
-
 
 def _plain(value: object) -> object:
     """What the encoder does not know: any mapping counts as an object."""
@@ -114,12 +111,11 @@ def copied(record: Record) -> Record:
         return record
 
 
-def cut_record(record: Record, limit: int = MAX_RECORD_BYTES) -> list[Record]:
-    """A log record in pieces of at most `limit` UTF-8 bytes, as the live service cuts those over 256 KiB.
+def cut_record(record: Record, limit: int) -> list[Record]:
+    """A log record in pieces of at most `limit` UTF-8 bytes.
 
     Each piece is sent as an event of its own. The cut falls anywhere but inside a character; a record that fits is
-    returned alone and as it is, an object that does not is cut as its JSON text. Seen in production:
-    DataDog/datadog-lambda-extension pull 1357.
+    returned alone and as it is, an object that does not is cut as its JSON text.
     """
     if limit < 4:
         raise MisuseError(f"cannot cut records to {limit} bytes: one character may take 4; pass limit=4 or more")

@@ -121,3 +121,19 @@ def invocation(options: InvocationOptions) -> None:
     require(is_one_of(status, STATUSES), "status", status, f"one of {quoted(STATUSES)}")
     if error_type is not None and status not in ("error", "failure"):
         raise MisuseError(f"error_type={error_type!r} with status={status!r}: it goes with 'error' and 'failure' only")
+
+
+def concurrent(value: object, *, managed: bool, request_id: object) -> int:
+    """How many invocations run at the same time; None is one. Raises MisuseError."""
+    if value is None:
+        return 1
+    require(is_whole(value, 1), "concurrent", value, "a whole number, 1 or more")
+    assert is_whole(value)
+    if value > 1 and not managed:
+        raise MisuseError(
+            f"concurrent={value}: an execution environment runs one invocation at a time; several run at the same time"
+            " only on Lambda Managed Instances (initialization_type='lambda-managed-instances')"
+        )
+    if value > 1 and request_id is not None:
+        raise MisuseError(f"request_id={request_id!r} with concurrent={value}: each has one of its own; leave it out")
+    return value

@@ -27,6 +27,7 @@ from ..host.threads import DEATH_WATCH
 from ..integrations import foreign_clock, passthrough, pytest_socket
 from ..model.facts import Dropped, Fact, Hinted, ThreadDied
 from ..model.records import Subscription
+from ..protocol import profiles
 from ..settings import Settings
 from ..wire.sender import Sender
 from ..wire.server import Server
@@ -123,7 +124,7 @@ def _connect(
         phases=phases,
         violations=violations,
         clock=clock,
-        line_end="\n" if profile.observed else "",
+        line_end=profiles.LINE_END.under(profile),
         address=address,
     )
     turns.at_end.append(children.end_call)
@@ -162,7 +163,7 @@ def _connect(
         output=children,
         watch=LoopWatch(children, LoopReport(journal, violations)),
         delay_ms=retry.delay_ms if retry else lambda _attempts: None,
-        cut=profile.observed,
+        record_limit=profiles.RECORD_LIMIT.under(profile),
     )
     reception = Reception(
         settings=settings, profile=profile, clock=clock, engine=engine, children=children, violations=violations
@@ -213,6 +214,7 @@ def _connect(
         reception=reception,
         violations=violations,
         waits=waits,
+        sender=sender,
     )
     invocations = Invocations(
         settings=settings,
@@ -224,6 +226,7 @@ def _connect(
         extensions=extensions,
         phases=phases,
         stage=stage,
+        waits=waits,
     )
     sandbox = Sandbox(
         settings=settings,

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from threading import Condition
 
 from .. import events
@@ -42,6 +43,17 @@ _SETTLE_S = 0.02  # where the system does not tell who rests: a line may come ju
 _GAP_S = 0.003  # and another line just after that
 
 
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """How a process of this environment was started."""
+
+    argv: Sequence[str | os.PathLike[str]]
+    name: str
+    variables: Mapping[str, str]
+    cwd: str | os.PathLike[str] | None
+    layer: str | os.PathLike[str] | None
+
+
 class Children:
     """The processes that were started in one environment, oldest first. `lock` is the environment's."""
 
@@ -72,6 +84,7 @@ class Children:
         self._taken_in_call: Counter[ExtensionProcess] = Counter()
         self._moment_us = 0
         self._restless: set[ExtensionProcess] = set()  # they write in this call without a cause: no use to wait
+        self._started: dict[ExtensionProcess, _Started] = {}
         self.hints: set[str] = set()  # what the user should be told once
         self.stopped = False
 
@@ -102,11 +115,25 @@ class Children:
                 layer=layer,
             )
             self._all.append(process)
+            self._started[process] = _Started(argv, name, variables, cwd, layer)
             if resolution.hint is not None and resolution.hint not in self.hints:
                 self.hints.add(resolution.hint)
                 self._journal.add(Hinted(name, resolution.hint))
             self._journal.add(ProcessStarted(name, process.pid, resolution.description))
         return process
+
+    def start_again(self) -> None:
+        """The next execution environment starts what the one before it had started."""
+        for process in self:
+            started = self._started.pop(process, None)
+            if started is not None:
+                self.run(
+                    started.argv,
+                    name=started.name,
+                    variables=started.variables,
+                    cwd=started.cwd,
+                    layer=started.layer,
+                )
 
     def _woken(self) -> None:
         with self._lock:
@@ -181,6 +208,23 @@ class Children:
             settled = settled + 1 if seen else 0
             self._lock.wait(_LOOK_S)
         return True
+
+    def settled(self, names: Sequence[str]) -> bool | None:
+        """All of these rest; None where one is no child of ours, or the system does not tell. The lock is held."""
+        seen = [None if (process := self.of(name)) is None else process.settled() for name in names]
+        return None if None in seen else all(seen)
+
+    def never_registered(self, name: str, when: str) -> str:
+        """A process that is no extension yet, for a message."""
+        process = self.of(name)
+        assert process is not None
+        self._told.add(process)
+        how = "runs" if process.returncode is None else f"ended with exit code {process.returncode}"
+        return (
+            f"the process of extension {name!r} was started and did not register {when}; it {how}, its last output:\n"
+            f"{process.last_lines}\n  On Lambda init then fails, and with it every invocation. Let it POST"
+            " /2020-01-01/extension/register with its file's name in Lambda-Extension-Name."
+        )
 
     def _may_write(self, process: ExtensionProcess) -> bool:
         return process.returncode is None and not self.stopped

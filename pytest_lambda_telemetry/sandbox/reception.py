@@ -9,7 +9,9 @@ from ..model.event import Event
 from ..model.facts import Called, LoopFound, Outcome, Refused, Registered, StoodIn, Subscribed
 from ..model.ports import Recorder
 from ..model.records import Subscription
-from ..protocol.contract import LOGS, Profile
+from ..protocol import profiles
+from ..protocol.contract import LOGS
+from ..protocol.profiles import Profile
 from ..protocol.projection import View
 from ..protocol.schema import TelemetryType
 from ..settings import Settings
@@ -66,8 +68,9 @@ class Reception:
                 if not stand_in:
                     self._announce(subscription, "Subscribed")
             case Subscribed(subscription, again=True):
-                if self._profile.observed and not stand_in:
-                    self._announce(subscription, "Already subscribed")
+                state = profiles.STATE_AGAIN.under(self._profile)
+                if state is not None and not stand_in:
+                    self._announce(subscription, state)
             case Refused():
                 self._violations.refused(outcome)
 
@@ -76,6 +79,10 @@ class Reception:
         if self.init_started_us is None:
             self.init_started_us = self._clock.elapsed_us
             self._own(self.init.started())
+
+    def begin_anew(self) -> None:
+        """Another execution environment: its init has not begun."""
+        self.init_started_us = None
 
     @property
     def init(self) -> Init:

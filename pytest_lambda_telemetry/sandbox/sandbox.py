@@ -18,7 +18,7 @@ from ..host.environ import ENVIRON, Frame, child_variables
 from ..integrations import passthrough
 from ..model.errors import MisuseError
 from ..model.facts import Hinted
-from ..protocol.states import Trigger
+from ..protocol.states import Phase, Trigger
 from ..settings import Settings
 from ..views.entries import Entry, entries
 from ..views.text import timeline
@@ -111,6 +111,19 @@ class Sandbox:
             self.wind_down()
         finally:
             self.close()
+
+    def restart(self) -> None:
+        """Begin a new execution environment, at the same address and in the same time; the turn is held."""
+        if self.phases.phase is Phase.INVOKE:
+            self.phases.move(Trigger.INVOCATION_START)  # raises, saying why not
+        self.stage.shutdown("spindown")
+        with self.lock:
+            self.extensions_api.end_polls()
+            IDENTIFIERS.retire(self.extensions.clear())
+            self.extensions_api.begin_anew()
+        self.stage.begin_anew()
+        self.invocations.begin_anew()
+        self.children.start_again()
 
     def close(self) -> None:
         """End everything: polls, children, threads, sockets, variables, names. Doing it again does nothing."""

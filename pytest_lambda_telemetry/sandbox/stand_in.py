@@ -9,7 +9,7 @@ from ..model.checks import require
 from ..model.errors import MisuseError
 from ..model.facts import Outcome, Refused, Registered, Subscribed
 from ..model.records import Buffering, Extension, Subscription
-from ..protocol.contract import Profile
+from ..protocol.profiles import Profile
 
 
 class StandIn:

@@ -63,7 +63,7 @@ class Violations:
         for expectation in self.expected:
             if expectation.route == refused.route:
                 covered = expectation.covers(refused.call) or covered
-        if not covered and not (refused.status >= 500):
+        if not covered and refused.status < 500:
             self.add(describe_refusal(CALLS[refused.route], refused))
 
     def add(self, text: str) -> None:
@@ -111,8 +111,8 @@ CALLS = {
     "register": "Register",
     "next": "Next",
     "subscribe": "Subscribe",
-    "init_error": "report of an init error",
-    "exit_error": "report of an exit error",
+    "init_error": "init/error",
+    "exit_error": "exit/error",
 }
 """What the calls are called, by route."""
 
@@ -131,7 +131,7 @@ def describe_refusal(call: str, refused: Refused) -> str:
     who = f"extension {refused.who!r}" if refused.who else "an unidentified extension"
     route = "" if refused.route == "subscribe" else f"route={refused.route!r}"
     lines = [
-        f"{call[0].upper()}{call[1:]} from {who} was refused: {refused.status} {refused.error_type}",
+        f"{call} from {who} was refused: {refused.status} {refused.error_type}",
         f"  answered: {refused.message}",
         f"  body:     {show_body(refused.raw)}",
         *(line for message, rule in refused.rules for line in (f"  fault:    {message}", f"    rule:   {rule}")),

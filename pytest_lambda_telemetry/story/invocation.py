@@ -74,27 +74,27 @@ class Invoked:
         status: Status,
         error_type: str | None,
         ran_ms: float,
-        overhead_ms: float = 0.0,
+        overhead_ms: float | None = None,
         *,
         before_ms: float = 0.0,
         used_mb: int | None = None,
         init_duration_ms: float | None = None,
         restore_duration_ms: float | None = None,
     ) -> Event:
-        """platform.report: the function ran for `ran_ms`, extensions went on for `overhead_ms`.
+        """platform.report: the function ran for `ran_ms`, extensions (if there are any) went on for `overhead_ms`.
 
         `before_ms` is what was done within the invocation before its start; `used_mb` overrides the memory used.
         """
         if self.managed:
-            overhead_ms = 0.0
+            overhead_ms = None
             spans = response_spans(ran_ms) if status == "success" else None
         else:
-            spans = overhead_spans(overhead_ms) if overhead_ms else None
+            spans = None if overhead_ms is None else overhead_spans(overhead_ms)
         return events.platform_report(
             request_id=self.request_id,
             status=status,
             error_type=error_type or DERIVED,
-            duration_ms=round(before_ms + ran_ms + overhead_ms, 3),
+            duration_ms=round(before_ms + ran_ms + (overhead_ms or 0.0), 3),
             billed_duration_ms=None if self.managed else DERIVED,
             memory_size_mb=None if self.managed else self.memory_mb,
             max_memory_used_mb=None if self.managed else self._used_mb(used_mb),

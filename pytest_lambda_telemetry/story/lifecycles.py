@@ -126,7 +126,7 @@ class _Invocation:
             status,
             error_type,
             self.duration_ms,
-            self.overhead_ms,
+            self.overhead_ms or None,
             before_ms=before_ms,
             init_duration_ms=init_duration_ms,
             restore_duration_ms=restore_duration_ms,

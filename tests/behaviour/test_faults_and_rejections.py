@@ -437,16 +437,14 @@ NONE_CAME = {
     "register": ["<Extension ext Registered events=INVOKE,SHUTDOWN>"],
     "next": ["extension 'ext' waits for its next event"],
     "subscribe": ["no subscription either"],
-    "init_error": ["no report of an init error either"],
+    "init_error": ["no init/error either"],
     "exit_error": ["<Request POST /2020-01-01/extension/exit/error -> 202>"],
 }
 
 
 @pytest.mark.parametrize("route", CALLS)
 def test_none_is_a_violation_in_the_words_of_its_route(lambda_telemetry: LambdaTelemetry, route: str) -> None:
-    name = {"init_error": "report of an init error", "exit_error": "report of an exit error"}.get(
-        route, route.capitalize()
-    )
+    name = {"init_error": "init/error", "exit_error": "exit/error"}.get(route, route.capitalize())
 
     def none_is_refused() -> None:
         with lambda_telemetry.expect_rejection(timeout=0, route=route) as refused:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pytest_lambda_telemetry import LambdaTelemetry, ProtocolViolation, Settings, events
-from pytest_lambda_telemetry.settings import Fidelity
+from pytest_lambda_telemetry.protocol.profiles import Fidelity
 from tests.support.helpers import (
     EXTENSION,
     IDENTIFIER,

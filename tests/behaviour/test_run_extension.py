@@ -14,7 +14,7 @@ import pytest
 
 from pytest_lambda_telemetry import LambdaTelemetry, MisuseError, ProtocolViolation, Settings, WaitTimeout, events
 from pytest_lambda_telemetry.host.child_names import SHIM_ADDRESS
-from pytest_lambda_telemetry.settings import Fidelity
+from pytest_lambda_telemetry.protocol.profiles import Fidelity
 from tests.support.helpers import Listener, free_port, register, running
 from tests.support.programs import noted, program, subscriber
 

@@ -94,9 +94,9 @@ def test_text_that_could_not_be_sent_again_is_refused(text: str) -> None:
 
 def test_a_record_that_fits_is_not_cut() -> None:
     record = {"message": "x" * 100}
-    assert cut_record("x" * 262_144) == ["x" * 262_144]
-    assert cut_record("é" * 131_072) == ["é" * 131_072]
-    assert cut_record(record)[0] is record
+    assert cut_record("x" * 262_144, 262_144) == ["x" * 262_144]
+    assert cut_record("é" * 131_072, 262_144) == ["é" * 131_072]
+    assert cut_record(record, 262_144)[0] is record
 
 
 @pytest.mark.parametrize("character", ["x", "é", "日", "🎉", "\ud800"])
@@ -111,7 +111,7 @@ def test_a_long_record_is_cut_between_characters(character: str, limit: int) -> 
 
 
 def test_one_byte_too_many_makes_a_piece_of_its_own() -> None:
-    assert [len(piece) for piece in cut_record("x" * 262_145)] == [262_144, 1]
+    assert [len(piece) for piece in cut_record("x" * 262_145, 262_144)] == [262_144, 1]
 
 
 def test_a_long_object_is_cut_as_text() -> None:
