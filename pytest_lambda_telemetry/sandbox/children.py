@@ -314,11 +314,35 @@ class Children:
             if process.closed:
                 continue
             grace = has_grace(process)
+            unregistered = not process.registered and process not in self._told
             process.terminate(max(0.0, deadline - Real.monotonic()) if grace else 0.0)
-            if process.killed:
-                self._add(ProcessKilled(process.name, had_grace=grace))
-            else:
-                self._add(ProcessEnded(process.name, process.returncode))
+            with self._lock:
+                if process.killed:
+                    self._journal.add(ProcessKilled(process.name, had_grace=grace))
+                else:
+                    self._journal.add(ProcessEnded(process.name, process.returncode))
+                if unregistered:
+                    self._violations.add(self.never_registered(process.name, "before the environment ended"))
+                elif grace:
+                    self._judge_end(process)
+
+    def _judge_end(self, process: ExtensionProcess) -> None:
+        """An extension that was told of the shutdown, and had time to end: did it, and well? The lock is held."""
+        extension = self._extensions.by_name(process.name)
+        if extension is None or extension.failed or "SHUTDOWN" not in extension.events or process in self._crashed:
+            return
+        if process.killed:
+            self._violations.add(
+                f"extension {process.name!r} got SHUTDOWN and had to be killed, because it did not end in the time that"
+                f" it was given; its last output:\n{process.last_lines}\n  On Lambda what it has not sent by then is"
+                " lost. Let it flush and exit when next answers SHUTDOWN, before deadlineMs; shutdown_timeout_s allows"
+                " more or less time, at most Lambda's own."
+            )
+        elif process.returncode:
+            self._violations.add(
+                f"extension {process.name!r} ended with exit code {process.returncode} after SHUTDOWN; its last"
+                f" output:\n{process.last_lines}\n  On Lambda that counts as a failure of the extension. Exit with 0."
+            )
 
     def kill(self) -> None:
         """End all of them at once."""

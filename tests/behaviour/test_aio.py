@@ -805,11 +805,11 @@ def test_no_call_starts_a_process_on_the_running_loop_but_the_extensions_own() -
     """Whether namespaces are allowed is found out by starting a process, once, and away from the loop."""
     code = (
         "import asyncio, sys, threading\n"
-        "from pytest_lambda_telemetry import AsyncLambdaTelemetry\n"
+        "from pytest_lambda_telemetry import AsyncLambdaTelemetry, Settings\n"
         "started = []\n"
         "sys.addaudithook(lambda name, args: name == 'subprocess.Popen' and started.append(threading.get_ident()))\n"
         "async def main():\n"
-        "    async with AsyncLambdaTelemetry() as environment:\n"
+        "    async with AsyncLambdaTelemetry(Settings(strict=False)) as environment:\n"
         "        environment.run_extension([sys.executable, '-c', ''], name='ext')\n"
         "asyncio.run(main())\n"
         "assert started.count(threading.get_ident()) == 1, started\n"

@@ -41,7 +41,7 @@ LISTED = {
 
 @pytest.fixture
 def lambda_telemetry_settings() -> Settings:
-    return Settings(shutdown_timeout_s=0.5)
+    return Settings(strict=False, shutdown_timeout_s=0.5)
 
 
 @pytest.fixture
@@ -249,7 +249,7 @@ def test_a_command_is_a_list(lambda_telemetry: LambdaTelemetry, argv: Any) -> No
 def test_its_lines_become_events_with_the_newline_of_the_profile(
     tmp_path: Path, fidelity: Fidelity, newline: str
 ) -> None:
-    with LambdaTelemetry(Settings(fidelity=fidelity)) as environment, Listener() as listener:
+    with LambdaTelemetry(Settings(strict=False, fidelity=fidelity)) as environment, Listener() as listener:
         environment.subscribe(listener.uri, ["extension"])
         body = r"""
 os.write(1, b"out\n"); os.write(2, b"err\n"); os.write(1, b"\nbad \xff byte\n\ttab\r\n"); os.write(1, b"no end")
@@ -376,7 +376,7 @@ say(f"{event['eventType']} {answer.status}")
 
 
 def test_with_the_system_clock_its_lines_are_delivered_without_any_call(tmp_path: Path, listener: Listener) -> None:
-    with LambdaTelemetry(Settings(clock="system")) as environment:
+    with LambdaTelemetry(Settings(strict=False, clock="system")) as environment:
         environment.subscribe(listener.uri, ["extension"], buffering={"timeoutMs": 25})
         environment.run_extension(program(tmp_path, "say('hello')\nfor_ever()"))
         environment.wait_until(lambda: listener.bodies, timeout=AT_ONCE)
@@ -517,7 +517,7 @@ def test_one_that_ignores_everything_is_killed_with_all_it_has_started(
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_nothing_of_a_child_outlives_its_environment(tmp_path: Path) -> None:
-    with LambdaTelemetry(Settings(shutdown_timeout_s=0.05)) as environment:
+    with LambdaTelemetry(Settings(strict=False, shutdown_timeout_s=0.05)) as environment:
         silent = environment.run_extension(program(tmp_path, "say('up')\nfor_ever()", "silent.py"))
         stubborn = environment.run_extension(program(tmp_path, STUBBORN))
         environment.wait_until_ready("ext.py")
@@ -540,7 +540,7 @@ def test_one_without_shutdown_among_its_events_gets_neither_event_nor_time(
 
 
 def test_its_recorded_values_stay_readable(tmp_path: Path) -> None:
-    with LambdaTelemetry() as environment:
+    with LambdaTelemetry(Settings(strict=False)) as environment:
         child = environment.run_extension(program(tmp_path, "say('hello')"))
         assert child.wait() == 0
     assert (child.name, child.returncode, child.output) == ("ext.py", 0, "hello\n")
@@ -595,7 +595,7 @@ def test_between_invocations_it_stands_still(lambda_telemetry: LambdaTelemetry, 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_managed_instances_are_never_frozen(tmp_path: Path) -> None:
-    with LambdaTelemetry(Settings(initialization_type="lambda-managed-instances")) as environment:
+    with LambdaTelemetry(Settings(strict=False, initialization_type="lambda-managed-instances")) as environment:
         child = environment.run_extension(program(tmp_path, "say('up')\nfor_ever()"))
         environment.wait_until(lambda: child.output)
         environment.freeze()
