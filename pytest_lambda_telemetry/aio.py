@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class, to_thread
 
@@ -14,7 +14,7 @@ from .environment import LambdaTelemetry
 from .host.child_names import choose
 from .host.process import ExtensionProcess
 from .model.errors import MisuseError
-from .model.event import Event, Record
+from .model.event import Event, Log
 from .model.records import Buffering, Delivery, Extension, Subscription
 from .recorded import Recorded, Target
 from .sandbox.invocation import Invocation, InvocationOptions, ShutdownReason
@@ -191,9 +191,24 @@ class AsyncLambdaTelemetry(Recorded):
         """As LambdaTelemetry.invocation, with `async with`."""
         return self._entered(partial(self._sync.invocation, **options), moving="invocation()")
 
-    async def invoke(self, *, logs: Sequence[Record | Event] = (), **options: Unpack[InvocationOptions]) -> Invocation:
+    @overload
+    async def invoke(self, *, logs: Sequence[Log] = (), **options: Unpack[InvocationOptions]) -> Invocation: ...
+    @overload
+    async def invoke(
+        self, *, logs: Sequence[Log] = (), concurrent: int, **options: Unpack[InvocationOptions]
+    ) -> tuple[Invocation, ...]: ...
+    async def invoke(
+        self,
+        *,
+        logs: Sequence[Log] = (),
+        concurrent: int | None = None,
+        **options: Unpack[InvocationOptions],
+    ) -> Invocation | tuple[Invocation, ...]:
         """As LambdaTelemetry.invoke."""
-        return await self._moving(self._sync.invoke, logs=logs, **options)
+        call = self._lent("invoke()")
+        if concurrent is None:
+            return await _away(call, lambda: self._sync.invoke(logs=logs, **options))
+        return await _away(call, lambda: self._sync.invoke(logs=logs, concurrent=concurrent, **options))
 
     async def end_init(self, *, init_duration_ms: float = 100) -> tuple[Delivery, ...]:
         """As LambdaTelemetry.end_init."""
@@ -202,6 +217,10 @@ class AsyncLambdaTelemetry(Recorded):
     async def shutdown(self, reason: ShutdownReason = "spindown") -> tuple[Delivery, ...]:
         """As LambdaTelemetry.shutdown."""
         return await self._moving(self._sync.shutdown, reason)
+
+    async def restart(self) -> tuple[Delivery, ...]:
+        """As LambdaTelemetry.restart."""
+        return await self._moving(self._sync.restart)
 
     def freeze(self) -> None:
         """As LambdaTelemetry.freeze."""
@@ -234,9 +253,10 @@ class AsyncLambdaTelemetry(Recorded):
         name: str | None = None,
         env: Mapping[str, str] | None = None,
         cwd: str | os.PathLike[str] | None = None,
+        layer: str | os.PathLike[str] | None = None,
     ) -> ExtensionProcess:
         """As LambdaTelemetry.run_extension."""
-        return self._sync.run_extension(argv, name=name, env=env, cwd=cwd)
+        return self._sync.run_extension(argv, name=name, env=env, cwd=cwd, layer=layer)
 
     # -- strictness ----------------------------------------------------------------------------------------------------
 

@@ -2,16 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import timedelta
-from typing import Self, Unpack
+from typing import Self, Unpack, overload
 
 from .engine.recordings import Progress
 from .host.environ import child_variables
 from .host.process import ExtensionProcess
 from .model.checks import not_negative
 from .model.errors import MisuseError, ProtocolViolation
-from .model.event import Event, Record
+from .model.event import Event, Log
 from .model.records import Buffering, Delivery, Extension, Subscription
 from .recorded import Recorded, Target
 from .sandbox import arguments, targets
@@ -185,14 +185,33 @@ class LambdaTelemetry(Recorded):
         self._forbid_blocking("invocation()")
         return self._sandbox.invocations.invocation(options)
 
-    def invoke(self, *, logs: Sequence[Record | Event] = (), **options: Unpack[InvocationOptions]) -> Invocation:
-        """`invocation` in one call, with the function's log lines."""
-        self._forbid_blocking("invoke()")
+    @overload
+    def invoke(self, *, logs: Sequence[Log] = (), **options: Unpack[InvocationOptions]) -> Invocation: ...
+    @overload
+    def invoke(
+        self, *, logs: Sequence[Log] = (), concurrent: int, **options: Unpack[InvocationOptions]
+    ) -> tuple[Invocation, ...]: ...
+    def invoke(
+        self,
+        *,
+        logs: Sequence[Log] = (),
+        concurrent: int | None = None,
+        **options: Unpack[InvocationOptions],
+    ) -> Invocation | tuple[Invocation, ...]:
+        """`invocation` in one call, with the function's log lines.
+
+        On Managed Instances `concurrent=n` runs n of them at the same time, their lines interleaved, and returns all.
+        """
+        sandbox = self._forbid_blocking("invoke()")
         records = arguments.log_records(logs)
-        with self.invocation(**options) as invocation:
-            if records:
-                invocation.log(*records)
-        return invocation
+        managed = sandbox.settings.profile.managed_instances
+        count = arguments.concurrent(concurrent, managed=managed, request_id=options.get("request_id"))
+        with ExitStack() as running:
+            invocations = [running.enter_context(self.invocation(**options)) for _ in range(count)]
+            for record in records:
+                for invocation in invocations:
+                    invocation.log(record)
+        return invocations[0] if concurrent is None else tuple(invocations)
 
     def end_init(self, *, init_duration_ms: float = 100) -> tuple[Delivery, ...]:
         """End the init phase: wait for the extensions to be ready; from now on register and subscribe are refused.
@@ -210,6 +229,16 @@ class LambdaTelemetry(Recorded):
             return ()
         with self._driving("shutdown()") as attempted:
             self._sandbox.stage.shutdown(reason)
+        return _snapshots(attempted)
+
+    def restart(self) -> tuple[Delivery, ...]:
+        """Begin a new execution environment within the same test, as Lambda does after a time-out or a crash.
+
+        The one before it is shut down, if it was not yet. Children are started again; subscriptions and extensions are
+        gone, and init begins. Time goes on, and what was recorded stays readable. Returns what was still delivered.
+        """
+        with self._driving("restart()") as attempted:
+            self._sandbox.restart()
         return _snapshots(attempted)
 
     def freeze(self) -> None:
@@ -258,15 +287,17 @@ class LambdaTelemetry(Recorded):
         name: str | None = None,
         env: Mapping[str, str] | None = None,
         cwd: str | os.PathLike[str] | None = None,
+        layer: str | os.PathLike[str] | None = None,
     ) -> ExtensionProcess:
         """Start an extension as a child process, as Lambda would; its output lines become `extension` events.
 
-        `name` defaults to the program's (or script's) file name, as on Lambda; `env` is added to `self.env`. Raises
-        MisuseError when it cannot be started, or no file gives it a name.
+        `name` defaults to the program's (or script's) file name, as on Lambda; `env` is added to `self.env`.
+        `layer` is a folder that it sees, read-only, as /opt, where a private mount namespace is possible. Raises
+        MisuseError when it cannot be started, or no file gives it a name, or there can be no layer.
         """
         self._require_open()
         variables = child_variables(self._sandbox.variables, env or {})
-        return self._sandbox.children.run(argv, name=name, variables=variables, cwd=cwd)
+        return self._sandbox.children.run(argv, name=name, variables=variables, cwd=cwd, layer=layer)
 
     # -- strictness ----------------------------------------------------------------------------------------------------
 
@@ -292,6 +323,7 @@ class LambdaTelemetry(Recorded):
         """Raise ProtocolViolation for everything the extension did wrong so far; clears what it raised."""
         self._require_open()
         self._sandbox.children.note_dead()
+        self._sandbox.audit.look(at_the_end=False)
         with self._sandbox.lock:
             self._sandbox.violations.check()
 

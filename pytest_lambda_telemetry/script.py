@@ -8,12 +8,12 @@ from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from itertools import count, pairwise
-from math import isfinite
 from os import PathLike, fspath
 from random import Random
 from typing import Self, cast
 
 from . import events
+from .model.checks import is_number, is_whole
 from .model.errors import MisuseError
 from .model.event import Event
 from .protocol import schema
@@ -125,7 +125,7 @@ class Script(Lifecycles):
 
     def __mul__(self, times: object) -> Self:
         """This script so many times over, each time with request ids of its own."""
-        if isinstance(times, bool) or not isinstance(times, int):
+        if not is_whole(times):
             return NotImplemented
         if times < 0:
             raise MisuseError(f"cannot repeat a script {times} times; multiply by 0 or more")
@@ -153,9 +153,9 @@ class Script(Lifecycles):
         which Managed Instances do not have, are left out. A script that does anything else to the environment is a
         MisuseError.
         """
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        if not is_whole(n, 1):
             raise MisuseError(f"cannot run {n!r} copies of a script at once; pass an int, 1 or more")
-        if isinstance(seed, bool) or not isinstance(seed, int):
+        if not is_whole(seed):
             raise MisuseError(f"seed={seed!r} is not an int; the same seed gives the same order")
         actions = [step.action for step in self._steps]
         if alone := sorted({type(act).__name__ for act in actions if not isinstance(act, Event | Invoke | Freeze)}):
@@ -209,7 +209,7 @@ def _checked(index: int, item: object) -> Step:
         offset, action = item
     else:
         raise MisuseError(f"step {index} of the script is {item!r}; pass a pair of offset in ms and event")
-    if isinstance(offset, bool) or not isinstance(offset, int | float) or not isfinite(offset) or offset < 0:
+    if not is_number(offset, 0):
         raise MisuseError(
             f"step {index} of the script is at {offset!r}; pass milliseconds from its beginning, 0 or more"
         )
@@ -220,7 +220,7 @@ def _checked(index: int, item: object) -> Step:
 
 
 def _finite(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    if not is_number(value):
         raise MisuseError(f"{name}={value!r} is not a finite number")
     return value
 

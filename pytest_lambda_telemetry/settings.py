@@ -3,65 +3,32 @@
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any, Literal, get_args
 
+from .model.checks import are_texts, is_flag, is_moment, is_number, is_one_of, is_text, is_whole, quoted, require
 from .model.errors import MisuseError
-from .protocol.contract import Profile
+from .protocol.profiles import Fidelity, Profile
 from .protocol.schema import RUNTIME, InitializationType
 
-Fidelity = Literal["documented", "observed"]
 LogFormat = Literal["Text", "JSON"]
 ClockName = Literal["auto", "virtual", "system", "freezegun", "time-machine"]
 
 
-def _require(holds: bool, name: str, value: object, wanted: str) -> None:
-    if not holds:
-        raise MisuseError(f"{name}={value!r} is not valid: it must be {wanted}")
+_LIMIT = 1e15
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value and abs(value) < 1e15
-
-
-def _positive(value: Any) -> bool:
-    return _is_number(value) and value > 0
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _is_moment(value: object) -> bool:
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return False
-    if not isinstance(value, datetime) or value.utcoffset() is None:
-        return value is None
-    try:
-        value.astimezone(UTC)
-    except OverflowError:  # in UTC it would be outside of the years 1 to 9999
-        return False
-    return True
+def _positive(value: object) -> bool:
+    return is_number(value) and 0 < value < _LIMIT
 
 
 def _is_runtime(value: object) -> bool:
     return isinstance(value, str) and RUNTIME.fullmatch(value) is not None
 
 
-def _are_names(value: object) -> bool:
-    return isinstance(value, list | tuple | set | frozenset) and all(_is_text(name) for name in value)
-
-
-def _one_of(alias: Any) -> tuple[Callable[[Any], bool], str]:
-    values: tuple[str, ...] = alias.__args__
-    return (lambda value: isinstance(value, str) and value in values), f"one of {', '.join(map(repr, values))}"
+def _one_of(alias: object) -> tuple[Callable[[object], bool], str]:
+    values: tuple[str, ...] = get_args(alias)
+    return (lambda value: is_one_of(value, values)), f"one of {quoted(values)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,10 +46,11 @@ class Retry:
 
     def __post_init__(self) -> None:
         for name in ("initial_ms", "max_ms"):
-            _require(_positive(getattr(self, name)), f"Retry.{name}", getattr(self, name), "a number above 0")
-        _require(_is_number(self.factor) and self.factor >= 1, "Retry.factor", self.factor, "a number, 1 or more")
-        valid = self.attempts is None or (_is_whole(self.attempts) and self.attempts >= 1)
-        _require(valid, "Retry.attempts", self.attempts, "a whole number, 1 or more, or None for no limit")
+            require(_positive(getattr(self, name)), f"Retry.{name}", getattr(self, name), "a number above 0")
+        grows = is_number(self.factor, 1) and self.factor < _LIMIT
+        require(grows, "Retry.factor", self.factor, "a number, 1 or more")
+        valid = self.attempts is None or is_whole(self.attempts, 1)
+        require(valid, "Retry.attempts", self.attempts, "a whole number, 1 or more, or None for no limit")
 
     def delay_ms(self, attempts_made: int) -> float | None:
         """Milliseconds until the next try after `attempts_made` of them; None when there is none."""
@@ -129,7 +97,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, (holds, wanted) in _RULES.items():
-            _require(holds(getattr(self, name)), name, getattr(self, name), wanted)
+            require(holds(getattr(self, name)), name, getattr(self, name), wanted)
         object.__setattr__(self, "internal_extensions", tuple(self.internal_extensions))
 
     def with_options(self, options: Mapping[str, Any]) -> "Settings":
@@ -162,11 +130,11 @@ class Settings:
         return datetime.fromisoformat(self.start) if isinstance(self.start, str) else self.start
 
 
-_TEXT = (_is_text, "a non-empty string")
-_FLAG = (lambda value: isinstance(value, bool), "True or False")
+_TEXT = (is_text, "a non-empty string")
+_FLAG = (is_flag, "True or False")
 _SECONDS = (_positive, "a number of seconds above 0")
 
-_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+_RULES: dict[str, tuple[Callable[[object], bool], str]] = {
     "function_name": _TEXT,
     "function_version": _TEXT,
     "handler": _TEXT,
@@ -174,17 +142,20 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "region": _TEXT,
     "runtime": (_is_runtime, "the identifier of a Lambda runtime, such as 'python3.13' or 'provided.al2023'"),
     "tracing": _FLAG,
-    "memory_mb": (lambda value: _is_whole(value) and value > 0, "a whole number of MB above 0"),
+    "memory_mb": (lambda value: is_whole(value, 1), "a whole number of MB above 0"),
     "timeout_s": _SECONDS,
     "initialization_type": _one_of(InitializationType),
     "fidelity": _one_of(Fidelity),
     "log_format": _one_of(LogFormat),
     "clock": _one_of(ClockName),
-    "start": (_is_moment, "an aware datetime or an ISO 8601 string with an offset, such as '2026-01-01T00:00:00Z'"),
+    "start": (
+        lambda value: value is None or is_moment(value),
+        "an aware datetime or an ISO 8601 string with an offset, such as '2026-01-01T00:00:00Z'",
+    ),
     "platform_events": _FLAG,
     "local_testing": _FLAG,
     "allow_loopback_destination": _FLAG,
-    "internal_extensions": (_are_names, "a tuple of extension names"),
+    "internal_extensions": (are_texts, "a tuple of extension names"),
     "strict": _FLAG,
     "retry": (lambda value: value is None or isinstance(value, Retry), "a Retry, or None to drop a batch that failed"),
     "delivery_timeout_s": _SECONDS,

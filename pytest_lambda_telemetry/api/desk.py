@@ -12,7 +12,8 @@ from ..model.headers import Headers
 from ..model.ports import Recorder
 from ..model.records import Request
 from ..protocol import calls, contract
-from ..protocol.contract import TELEMETRY, Profile, Refusal
+from ..protocol.contract import TELEMETRY, Refusal
+from ..protocol.profiles import Profile
 from ..protocol.registration import unknown_identifier
 from ..protocol.strict_json import Body, DecodeError, decode, read
 from ..wire.exchange import HttpRequest, HttpResponse, Malformed

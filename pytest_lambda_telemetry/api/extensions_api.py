@@ -39,6 +39,10 @@ class ExtensionsApi:
         for extension in self._extensions:
             extension.hang_up()
 
+    def begin_anew(self) -> None:
+        """Polls are held again."""
+        self._over = False
+
     def register(self, call: ApiCall, environment: calls.Environment) -> Answer:
         """POST …/register."""
         verdict = calls.register(call.request.headers, call.body, environment)

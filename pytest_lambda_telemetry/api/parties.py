@@ -143,6 +143,13 @@ class Extensions:
     def add(self, extension: LiveExtension) -> None:
         self._all.append(extension)
 
+    def clear(self) -> list[str]:
+        """All are gone, and their polls with them; their identifiers."""
+        gone, self._all = self._all, []
+        for extension in gone:
+            extension.hang_up()
+        return [extension.extension_id for extension in gone]
+
     def by_id(self, extension_id: str) -> LiveExtension | None:
         return next((one for one in self._all if one.extension_id == extension_id), None)
 

@@ -4,7 +4,8 @@ from ..model.facts import Subscribed, Tolerated
 from ..model.ports import Recorder
 from ..model.records import Subscription
 from ..protocol import calls
-from ..protocol.contract import Api, Profile
+from ..protocol.contract import Api
+from ..protocol.profiles import Profile
 from .exchange import Answer, ApiCall, json_answer, refusal_answer
 from .parties import Extensions
 

@@ -64,9 +64,16 @@ class Outbox:
             self._turns.note_attempt(progress)
             for attempted in self._collectors.values():
                 attempted[progress] = None
-        outcome = self._deliverer.send(sent.subscription, sent.payload.body)
+        outcome, injected = self._deliverer.send(sent.subscription, sent.payload.body)
         with self._lock:
-            attempt = Attempt(at=at, status=outcome.status, error=outcome.error, duration_ms=outcome.duration_ms)
+            attempt = Attempt(
+                at=at,
+                status=outcome.status,
+                error=outcome.error,
+                duration_ms=outcome.duration_ms,
+                timed_out=outcome.timed_out,
+                injected=injected,
+            )
             self._journal.add(Attempted(sent, number, attempt, outcome.ok))
             self._lock.notify_all()
         return outcome

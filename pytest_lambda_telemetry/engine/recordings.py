@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from ..model.facts import Attempted, Called, Fact, Outcome, Refused, SentBatch, StoodIn, Subscribed
+from ..model.facts import Attempted, Called, Fact, Outcome, Refused, Restarted, SentBatch, StoodIn, Subscribed
 from ..model.records import Attempt, Delivery, Rejection, Request, Subscription
 
 _KEPT_ATTEMPTS = 1_000
@@ -57,6 +57,8 @@ class Recordings:
             case Called():
                 self.requests.append(fact.request)
                 self._left(fact.outcome)
+            case Restarted():
+                self.subscriptions.clear()
             case StoodIn():
                 self._left(fact.outcome)
 
@@ -78,6 +80,11 @@ class Recordings:
     def settle(self, batch: SentBatch) -> None:
         """It is not tried again."""
         self._under_way.pop(batch, None)
+
+    @property
+    def failing(self) -> tuple[Progress, ...]:
+        """The batches that were tried and never acknowledged, oldest first."""
+        return tuple(one for one in self._batches if one.attempts and not one.ok)
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:

@@ -97,6 +97,23 @@ class Engine:
                 return
             self.advance(max(0, wait_us))
 
+    def step(self, limit_us: int) -> bool:
+        """Go to the next due moment, and deliver what is due there; False where there is none until `limit_us`."""
+        self.turns.check()
+        with self._lock:
+            due = None if self.clock.frozen else next_due(self.subscribers)
+            if due is None or due[0] > limit_us:
+                return False
+            wait_us = max(0, due[0] - self.clock.elapsed_us)
+        self.advance(wait_us)
+        return True
+
+    def begin_anew(self) -> None:
+        """Another execution environment: nobody is subscribed, and its init begins. The caller holds the lock."""
+        self.subscribers.clear()
+        self._views.clear()
+        self.init_telemetry = InitTelemetry()
+
     def _pass(self, delta_us: int, let_pass: Callable[[int], int]) -> None:
         remaining_us = delta_us
         while True:

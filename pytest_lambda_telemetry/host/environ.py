@@ -84,7 +84,7 @@ def child_variables(variables: Mapping[str, str], own: Mapping[str, str]) -> dic
     }
 
 
-def _without_proxy() -> dict[str, str]:
+def _without_proxy(address: str) -> dict[str, str]:
     """NO_PROXY in both spellings: what the user excepts in either, and the loopback names.
 
     Both get the same value because a client that finds the lower-case one does not look at the other.
@@ -93,7 +93,7 @@ def _without_proxy() -> dict[str, str]:
     if any(value.strip() == "*" for value in spelt):
         return dict.fromkeys(_NO_PROXY, "*")
     hosts = dict.fromkeys(host.strip() for value in spelt for host in value.split(",") if host.strip())
-    return dict.fromkeys(_NO_PROXY, ",".join(hosts | dict.fromkeys(_UNPROXIED)))
+    return dict.fromkeys(_NO_PROXY, ",".join(hosts | dict.fromkeys((*_UNPROXIED, address))))
 
 
 class Frame:
@@ -117,9 +117,12 @@ class EnvironOwner:
         self._frames: list[Frame] = []
         self._foreign: list[tuple[str, str, str | None]] = []
 
-    def enter(self, variables: Mapping[str, str]) -> Frame:
-        """Set these variables, and except the loopback names from proxies; returns the token for `leave`."""
-        wanted = {**variables, **_without_proxy()}
+    def enter(self, variables: Mapping[str, str], address: str = LOOPBACK) -> Frame:
+        """Set these variables, and except the loopback names from proxies; returns the token for `leave`.
+
+        `address` is what the sandbox's names resolve to.
+        """
+        wanted = {**variables, **_without_proxy(address)}
         frame = Frame(wanted, {name: os.environ.get(name) for name in wanted})
         os.environ.update(wanted)
         self._frames.append(frame)

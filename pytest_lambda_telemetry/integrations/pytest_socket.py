@@ -6,6 +6,7 @@ to these hosts only"; hosts that a test's own marker or `--allow-hosts` names st
 marked `disable_socket` itself, or asks for `socket_disabled`, has decided otherwise and is left alone.
 """
 
+import socket
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -29,6 +30,12 @@ class Marks(Protocol):
 
     @property
     def allow_hosts(self) -> Callable[[list[str]], object]: ...
+
+
+def is_guarding() -> bool:
+    """It restricts the sockets of this process now: then 127.0.0.1 is the one address that is ours."""
+    guarded = (socket.socket, socket.socket.connect)
+    return any(getattr(one, "__module__", "") == "pytest_socket" for one in guarded)
 
 
 def prepare(items: Iterable[Item], mark: Marks) -> None:

@@ -3,21 +3,34 @@
 Each caller says in its own words what is wrong and what to pass instead; `require` does it for those that say it alike.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
 from math import isfinite
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 from .errors import MisuseError
+
+T = TypeVar("T")
+
+
+def is_a(value: object, kind: type[T]) -> TypeGuard[T]:
+    """Of this kind, as JSON tells kinds apart: True and False are no numbers."""
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def is_flag(value: object) -> TypeGuard[bool]:
+    """True or False, and nothing that only counts as one of them."""
+    return isinstance(value, bool)
 
 
 def is_whole(value: object, least: int | None = None) -> TypeGuard[int]:
     """An int, `least` or more; True and False are no numbers here."""
-    return isinstance(value, int) and not isinstance(value, bool) and (least is None or value >= least)
+    return is_a(value, int) and (least is None or value >= least)
 
 
-def is_number(value: object) -> TypeGuard[float]:
-    """A finite int or float; True and False are no numbers here."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
+def is_number(value: object, least: float | None = None) -> TypeGuard[float]:
+    """A finite int or float, `least` or more; True and False are no numbers here."""
+    return (is_a(value, int) or is_a(value, float)) and _is_finite(value) and (least is None or value >= least)
 
 
 def _is_finite(value: float) -> bool:
@@ -32,6 +45,11 @@ def is_text(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and bool(value)
 
 
+def is_one_of(value: object, valid: Collection[str]) -> TypeGuard[str]:
+    """One of these names, spelled exactly so; any value can be asked about, also one that has no hash."""
+    return isinstance(value, str) and value in valid
+
+
 def is_list(value: object) -> TypeGuard[Iterable[object]]:
     """Something to iterate over that is meant as a list: no text, no bytes, no mapping."""
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | bytearray | Mapping)
@@ -42,20 +60,41 @@ def is_json(value: object) -> bool:
     return value is None or isinstance(value, str | bool | int | float | list | tuple | Mapping)
 
 
+def are_texts(value: object) -> TypeGuard[Collection[str]]:
+    """A list, tuple or set of str, none of them empty."""
+    return isinstance(value, list | tuple | set | frozenset) and all(map(is_text, value))
+
+
+def is_moment(value: object) -> TypeGuard[datetime | str]:
+    """A moment that has a place in UTC: an aware datetime, or an ISO-8601 text with an offset."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return False
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        return False
+    try:
+        value.astimezone(UTC)
+    except OverflowError:  # it would be outside of the years 1 to 9999
+        return False
+    return True
+
+
 def require(holds: bool, name: str, value: object, wanted: str) -> None:
     """Raise MisuseError unless it holds: `NAME=VALUE is not valid: it must be WANTED`."""
     if not holds:
         raise MisuseError(f"{name}={value!r} is not valid: it must be {wanted}")
 
 
-def quoted(valid: Iterable[str]) -> str:
+def quoted(valid: Iterable[str], mark: str = "'") -> str:
     """Names to choose from, for a message."""
-    return ", ".join(map(repr, valid))
+    return ", ".join(f"{mark}{name}{mark}" for name in valid)
 
 
 def not_negative(name: str, value: object) -> float:
     """A number, 0 or more. Raises MisuseError."""
-    require(is_number(value) and 0 <= value < 1e12, name, value, "a number, 0 or more")
+    require(is_number(value, 0) and value < 1e12, name, value, "a number, 0 or more")
     assert is_number(value)
     return value
 

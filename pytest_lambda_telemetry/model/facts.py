@@ -146,10 +146,16 @@ class Thawed:
 
 
 @dataclass(frozen=True, slots=True)
+class Restarted:
+    """A new execution environment begins; what the one before it had is gone."""
+
+
+@dataclass(frozen=True, slots=True)
 class NeverAsked:
-    """An extension did not ask for its next event in the real time that it had."""
+    """An extension did not ask for its next event in the real time that it had; or it never registered."""
 
     who: str
+    registered: bool = True
 
 
 # -- telemetry ---------------------------------------------------------------------------------------------------------
@@ -313,6 +319,14 @@ class UnknownName:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadDied:
+    """A thread of this process has died of an exception; `words` are the exception's, with its last line."""
+
+    who: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hinted:
     """What the user should know about this machine or about a library, once."""
 
@@ -332,6 +346,7 @@ Fact = (
     | InitEnded
     | Froze
     | Thawed
+    | Restarted
     | NeverAsked
     | Emitted
     | Replayed
@@ -347,5 +362,6 @@ Fact = (
     | OutputLost
     | OutputCut
     | UnknownName
+    | ThreadDied
     | Hinted
 )

@@ -43,13 +43,18 @@ class SendOutcome(Protocol):
     def error(self) -> str | None: ...
     @property
     def duration_ms(self) -> float: ...
+    @property
+    def timed_out(self) -> bool: ...
 
 
 class Deliverer(Protocol):
     """Carries batches to listeners; for one thread at a time."""
 
-    def send(self, subscription: Subscription, body: bytes) -> SendOutcome:
-        """Deliver these bytes once, in real time and bounded. Never raises for what a listener does."""
+    def send(self, subscription: Subscription, body: bytes) -> tuple[SendOutcome, bool]:
+        """Deliver these bytes once, in real time and bounded; what became of it, and whether the test injected that.
+
+        Never raises for what a listener does.
+        """
 
 
 class OutputTaker(Protocol):

@@ -107,12 +107,17 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try at sending a batch. `status` is None when no HTTP answer came; `duration_ms` is in real milliseconds."""
+    """One try at sending a batch. `status` is None when no HTTP answer came; `duration_ms` is in real milliseconds.
+
+    `timed_out`: the listener took too long. `injected`: the test's own `fail_next_delivery` made it fail.
+    """
 
     at: datetime
     status: int | None
     error: str | None
     duration_ms: float
+    timed_out: bool = False
+    injected: bool = False
 
 
 class Payload:

@@ -98,9 +98,9 @@ def _settle_environ() -> None:
 
 
 def _raise_violations(session: Session) -> None:
-    from ..model.errors import ProtocolViolation
-
     text = session.violations()
     if text is not None:
+        from ..model.errors import ProtocolViolation
+
         session.raised = ProtocolViolation(text)
         raise session.raised

@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from ..model.headers import Headers
-from . import contract
-from .contract import Api, Profile, Refusal
+from . import contract, profiles
+from .contract import Api, Refusal
+from .profiles import Profile
 from .registration import canonical, error_report, identify, replaced, unknown_identifier, validate_registration
 from .states import Call, ExtensionState, advance_extension
 from .strict_json import Body
@@ -190,8 +191,8 @@ def registered_answer(let_in: LetIn, function: Mapping[str, str], account_id: st
 
 
 def subscribed_answer(verdict: Subscribes, profile: Profile) -> str:
-    """What Subscribe answers; the very same subscription again has a word of its own on the live service."""
-    return "AlreadySubscribed" if verdict.again and profile.observed else "OK"
+    """What Subscribe answers; the very same subscription again may have a word of its own."""
+    return profiles.ANSWER_AGAIN.under(profile) if verdict.again else "OK"
 
 
 def sender_id(headers: Headers) -> str:

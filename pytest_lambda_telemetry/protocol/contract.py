@@ -1,4 +1,4 @@
-"""The tables of the wire contract: versions, limits, texts and profiles.
+"""The tables of the wire contract: versions, limits and texts; what differs between the profiles is in profiles.py.
 
 Each row names its source: the Lambda Telemetry API reference, the guide (accessing telemetry data), the Extensions
 API, the Logs API, AWS's own emulator, or "seen": reported in public of the live service.
@@ -10,32 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
+from typing import TypeVar
 
+from . import profiles
+from .profiles import PerApi, Profile
 from .strict_json import printable
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """How this environment answers: the choices of a test's Settings that decide a verdict.
-
-    `fidelity` is "documented" (the Lambda Telemetry API reference) or "observed" (the live service).
-    """
-
-    fidelity: str = "documented"
-    initialization_type: str = "on-demand"
-    local_testing: bool = False
-    allow_loopback_destination: bool = False
-    internal_extensions: tuple[str, ...] = ()
-
-    @property
-    def observed(self) -> bool:
-        """The live service's behaviour is wanted where it differs from the reference."""
-        return self.fidelity == "observed"
-
-    @property
-    def managed_instances(self) -> bool:
-        """The function runs on Lambda Managed Instances."""
-        return self.initialization_type == "lambda-managed-instances"
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +49,7 @@ class Refusal:
 
     def written(self, profile: Profile) -> bytes:
         """The bytes as this profile has them: the live service puts the message first and ends the line (seen)."""
-        if not profile.observed:
+        if not profiles.ERROR_BODY.under(profile):
             return self.body
         answer = {"errorMessage": self.message, "errorType": self.error_type}
         return json.dumps(answer, separators=(",", ":")).encode("ascii") + b"\n"
@@ -77,7 +58,6 @@ class Refusal:
 # What a Subscribe body may say -----------------------------------------------------------------------------------
 
 TYPES = ("platform", "function", "extension")  # reference; a single event type such as platform.runtimeDone is not one
-SINGLE_EVENT = "Unrecognized enum variant"  # a native probe of 2026-09-15: what the live service says to one
 PROTOCOLS = ("HTTP", "TCP")  # reference; case-sensitive in AWS's emulator
 FIELDS = ("schemaVersion", "types", "buffering", "destination")  # seen: the order of the live service's own message
 DESTINATION_FIELDS = ("protocol", "URI", "port", "method", "encoding")  # reference; AWS's emulator; AWS's Go sample
@@ -125,10 +105,9 @@ DEFAULT_TIMEOUT_MS = 1_000  # reference
 class Api(Enum):
     """The two APIs an extension can subscribe with, and all in which their Subscribe calls differ.
 
-    `path` is that of the call, `default_version` what an omitted schemaVersion means (None: it is required),
-    `validation_error` the error type of a refused body in the documented profile, `default_max_items` what an omitted
-    maxItems means by fidelity, `prefix` that of every other error type, `label` the API in running text and `title`
-    its name in the live service's message about using both.
+    `path` is that of the call, `default_version` what an omitted schemaVersion means (None: it is required), `prefix`
+    that of an error type that is the same in both profiles, `label` the API in running text and `title` its name in the
+    live service's message about using both.
     """
 
     TELEMETRY = (
@@ -136,16 +115,12 @@ class Api(Enum):
         "/2022-07-01/telemetry",  # reference: for every schemaVersion
         ("2025-01-29", "2022-12-13", "2022-07-01"),  # reference
         None,
-        "ValidationError",  # reference
-        {"documented": 1_000, "observed": 10_000},  # reference; guide, AWS's emulator, seen
     )
     LOGS = (
         "Logs",
         "/2020-08-15/logs",  # Logs API, as are all of these
         ("2020-08-15", "2021-03-18"),
         "2020-08-15",
-        "Logs.ValidationError",
-        {"documented": 10_000, "observed": 10_000},
     )
 
     def __init__(
@@ -154,17 +129,17 @@ class Api(Enum):
         path: str,
         schema_versions: tuple[str, ...],
         default_version: str | None,
-        validation_error: str,
-        default_max_items: Mapping[str, int],
     ) -> None:
         self.path = path
         self.schema_versions = schema_versions
         self.default_version = default_version
-        self.validation_error = validation_error
-        self.default_max_items = default_max_items
         self.prefix = f"{word}."
         self.label = f"{word} API"
         self.title = f"{word}API"
+
+    def own(self, values: PerApi[_T]) -> _T:
+        """The one of these that belongs to this API."""
+        return values.logs if self is Api.LOGS else values.telemetry
 
 
 TELEMETRY, LOGS = Api.TELEMETRY, Api.LOGS
@@ -180,24 +155,20 @@ PATHS = (TELEMETRY.path, LOGS.path, REGISTER, NEXT, INIT_ERROR, EXIT_ERROR)
 
 
 class Kind(Enum):
-    """What sort of fault a body has; the value is how the live service answers it [seen]: status and error type."""
+    """What sort of fault a body has; the value says how each profile answers it."""
 
-    UNDECODABLE = (400, "DeserializationError")
-    INVALID = (400, "ValidationError")
-    DENIED = (403, "AccessDenied")
+    UNDECODABLE = profiles.UNDECODABLE_BODY
+    SINGLE_EVENT = profiles.SINGLE_EVENT
+    INVALID = profiles.INVALID_BODY
+    DENIED = profiles.DENIED_DESTINATION
 
 
 def refused_body(profile: Profile, api: Api, found: Sequence[tuple[Kind, Fault]]) -> Refusal:
-    """The answer to a body with these faults (at least one), which are in the reference's listing order.
-
-    The reference joins every message in one; the live service answers the first fault alone, with a type of its own.
-    """
-    if profile.observed:
-        kind, first = found[0]
-        status, name = kind.value
-        return Refusal(status, api.prefix + name, first.message, (first,))
-    faults = tuple(fault for _, fault in found)
-    return Refusal(400, api.validation_error, "; ".join(fault.message for fault in faults), faults)
+    """The answer to a body with these faults (at least one), which are in the reference's listing order."""
+    answer = found[0][0].value.under(profile)
+    faults = tuple(fault for _, fault in found[: profiles.FAULTS_NAMED.under(profile)])
+    message = "; ".join(fault.message for fault in faults)
+    return Refusal(answer.status, api.own(answer.error_type), message, faults)
 
 
 # Every other refusal ---------------------------------------------------------------------------------------------
@@ -211,9 +182,10 @@ def single(status: int, error_type: str, message: str, rule: str, *, compact: bo
 def already_subscribed_elsewhere(profile: Profile, *, extension_name: str, api: Api) -> Refusal:
     """`api` is refused, because the extension has subscribed with the other one (guide; the text as seen)."""
     other = LOGS if api is TELEMETRY else TELEMETRY
+    answer = profiles.OTHER_API.under(profile)
     return single(
-        400,
-        f"{api.prefix}AccessDenied" if profile.observed else api.validation_error,
+        answer.status,
+        api.own(answer.error_type),
         f"The extension {printable(extension_name)} is already subscribed to the {other.title}."
         " You must either subscribe to the LogsAPI or the TelemetryAPI",
         f"an extension uses one of the two APIs: drop its subscription with the {other.label} or this one",

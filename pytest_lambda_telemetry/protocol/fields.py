@@ -7,10 +7,10 @@ name) are any text here; those that it lists are refused when they are not on th
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import Enum
-from math import isfinite
 from types import MappingProxyType
 from typing import Final, get_args
 
+from ..model.checks import is_number, is_one_of, is_text, is_whole, quoted
 from ..model.errors import MisuseError
 from ..model.event import Event
 from .projection import moment, timestamp
@@ -43,21 +43,21 @@ DERIVED: Final = Derived.DERIVED
 
 
 def text(name: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
+    if not is_text(value):
         raise MisuseError(f"{name}={value!r} is not a text; pass a non-empty str")
     return value
 
 
 def number(name: str, value: object) -> float:
     """A duration: finite and not negative; a bool is no number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
+    if not is_number(value, 0):
         raise MisuseError(f"{name}={value!r} is not a duration in milliseconds; pass a finite number, 0 or more")
     return value
 
 
 def whole(name: str, value: object) -> int:
     """A count or a size."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if not is_whole(value, 0):
         raise MisuseError(f"{name}={value!r} is not a count; pass an int, 0 or more")
     return value
 
@@ -66,7 +66,7 @@ def listed(valid: tuple[str, ...]) -> Check:
     """One of these values, spelled exactly so."""
 
     def check(name: str, value: object) -> object:
-        if value not in valid:
+        if not is_one_of(value, valid):
             raise MisuseError(f"{name}={value!r} is not known to Lambda; the valid ones are {_quoted(valid)}")
         return value
 
@@ -86,7 +86,7 @@ def several(valid: tuple[str, ...]) -> Check:
 
 
 def _quoted(valid: tuple[str, ...]) -> str:
-    return ", ".join(f'"{value}"' for value in valid)
+    return quoted(valid, '"')
 
 
 def _object(name: str, value: object, required: set[str], optional: set[str]) -> Mapping[str, object]:

@@ -8,7 +8,8 @@ from collections.abc import Collection
 from uuid import UUID
 
 from . import contract
-from .contract import Profile, Refusal, single
+from .contract import Refusal, single
+from .profiles import Profile
 from .strict_json import Body, printable, shown
 
 _DASHED = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"

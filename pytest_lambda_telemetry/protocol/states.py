@@ -109,6 +109,7 @@ class Trigger(StrEnum):
     INVOCATION_END = "invocation_end"
     SHUTDOWN = "shutdown"
     CLOSE = "close"
+    RESTART = "restart"
 
 
 _P, _T = Phase, Trigger
@@ -122,6 +123,7 @@ PHASE_TRANSITIONS: Mapping[tuple[Phase, Trigger], Phase] = MappingProxyType(
         (_P.IDLE, _T.SHUTDOWN): _P.SHUTDOWN,
         (_P.INVOKE, _T.SHUTDOWN): _P.SHUTDOWN,  # a crash or a time-out ends the environment with the invocation
         (_P.SHUTDOWN, _T.SHUTDOWN): _P.SHUTDOWN,
+        (_P.SHUTDOWN, _T.RESTART): _P.INIT,  # the next environment; its extensions register anew
         (_P.INIT, _T.CLOSE): _P.CLOSED,
         (_P.IDLE, _T.CLOSE): _P.CLOSED,
         (_P.INVOKE, _T.CLOSE): _P.CLOSED,
@@ -139,6 +141,7 @@ _WANTED: Mapping[Trigger, str] = MappingProxyType(
         _T.INVOCATION_END: "end an invocation",
         _T.SHUTDOWN: "shut down",
         _T.CLOSE: "close",
+        _T.RESTART: "begin a new execution environment",
     }
 )
 
@@ -147,7 +150,7 @@ _WHY_NOT: Mapping[Phase, str] = MappingProxyType(
         _P.INIT: "the environment is still initializing: end init first",
         _P.IDLE: "init is over and no invocation is running",
         _P.INVOKE: "an invocation is running: let it end first",
-        _P.SHUTDOWN: "the environment has shut down: use a new one",
+        _P.SHUTDOWN: "the environment has shut down: restart() begins a new one",
         _P.CLOSED: "the environment is closed: use a new one",
     }
 )

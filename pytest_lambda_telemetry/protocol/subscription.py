@@ -1,8 +1,8 @@
 """The verdict on a Subscribe body: accepted, with its defaults filled in, or refused, with every fault named.
 
 Rules and texts are those of the Lambda Telemetry API reference and of what was seen of the live service (contract.py
-has the tables). Faults are collected in the reference's listing order: schemaVersion, destination, protocol, URI
-(and port), types, buffering, maxItems, maxBytes, timeoutMs, then unknown fields.
+and profiles.py have the tables). Faults are collected in the reference's listing order: schemaVersion, destination,
+protocol, URI (and port), types, buffering, maxItems, maxBytes, timeoutMs, then unknown fields.
 """
 
 import re
@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import quote
 
+from ..model.checks import is_a
 from ..model.records import Buffering, Destination
-from . import contract
-from .contract import TELEMETRY, Api, Fault, Kind, Profile, Refusal
+from . import contract, profiles
+from .contract import TELEMETRY, Api, Fault, Kind, Refusal
+from .profiles import Difference, Profile
 from .strict_json import Body, printable, read, shown
 
 _T = TypeVar("_T")
@@ -133,7 +135,7 @@ class _Reading:
                 self.fault(Kind.UNDECODABLE, f"{name} is not provided", rule + spelling)
             return None
         value = holder[name]
-        if isinstance(value, kind) and not isinstance(value, bool):  # True is an int to Python alone
+        if is_a(value, kind):
             return value
         self.fault(Kind.UNDECODABLE, f"{name} should be {_KINDS[kind]}", f"{rule}; {shown(value)} arrived")
         return None
@@ -178,13 +180,14 @@ class _Reading:
         self.warn_of_unknown(given, "destination", contract.DESTINATION_FIELDS)
         protocol = self.choice(given, "protocol", contract.PROTOCOLS, _PROTOCOL_RULE)
         http, tcp = protocol == "HTTP", protocol == "TCP"  # neither: only what is wrong with both is a fault
-        by_port = not http and ("port" in given or (tcp and self.profile.observed))
+        port_required = profiles.TCP_PORT_REQUIRED.under(self.profile)
+        by_port = not http and ("port" in given or (tcp and port_required))
         uri = self.read(given, "URI", str, _URI_RULE, required=not by_port)
         parts = None if uri is None else self.uri(uri, http=http, needs_port=not by_port)
         host, port, path = parts or (contract.SANDBOX_HOST, None, "/")
         if tcp and by_port:
             port = self.port(given)
-        if by_port and "URI" not in given and not self.profile.observed:
+        if by_port and "URI" not in given and not port_required:
             self.warnings.append("destination has a port and no URI; the reference lists URI for TCP as well")
         if http and "port" in given:
             self.port_beside_uri(given)
@@ -230,7 +233,7 @@ class _Reading:
         assert match is not None  # every text matches
         scheme, user, host, port, path, fragment = match.groups()
         if http and (scheme or "").lower() != "http":  # in any case (RFC 3986)
-            self.denied("Only 'http' scheme is supported.", "URI scheme should be http", arrived)
+            self.denied(profiles.DENIED_SCHEME, arrived)
         if user is not None:
             self.fault(Kind.INVALID, "URI should not contain a user name", arrived)
         self.host(host, arrived)
@@ -244,15 +247,11 @@ class _Reading:
         if host in contract.SANDBOX_HOSTS or (self.loopback and host in contract.LOOPBACK_HOSTS):
             return
         way_out = "; the setting allow_loopback_destination lets it in" if host in contract.LOOPBACK_HOSTS else ""
-        self.denied(
-            "Only 'sandbox.localdomain' hostname is supported.",
-            "URI host should be sandbox.localdomain",
-            arrived + way_out,
-        )
+        self.denied(profiles.DENIED_HOST, arrived + way_out)
 
-    def denied(self, observed: str, documented: str, rule: str) -> None:
-        """A place telemetry may not go to: the live service's text, and one like the reference's own."""
-        self.fault(Kind.DENIED, observed if self.profile.observed else documented, rule)
+    def denied(self, message: Difference[str], rule: str) -> None:
+        """A place telemetry may not go to."""
+        self.fault(Kind.DENIED, message.under(self.profile), rule)
 
     def uri_port(self, digits: str | None, arrived: str) -> int | None:
         if not digits:
@@ -273,8 +272,8 @@ class _Reading:
         strange = [item for item in given if item not in contract.TYPES]
         if strange:
             kind, message = Kind.UNDECODABLE, f"types should contain only {_listed(contract.TYPES)}"
-            if self.profile.observed and self.api is TELEMETRY and _is_single_event(strange[0]):
-                kind, message = Kind.INVALID, contract.SINGLE_EVENT
+            if _is_single_event(strange[0]):
+                kind, message = Kind.SINGLE_EVENT, profiles.SINGLE_EVENT_MESSAGE.under(self.profile)
             self.fault(kind, message, f"{_TYPES_RULE}; {shown(strange[0])} arrived")
         names = [item for item in given if isinstance(item, str)]
         if len(set(names)) < len(names):
@@ -284,8 +283,9 @@ class _Reading:
     def buffering(self, body: Mapping[str, object]) -> Buffering:
         given = self.read(body, "buffering", dict, _BUFFERING_RULE, required=False) or {}
         self.warn_of_unknown(given, "buffering", contract.BUFFERING_LIMITS)
+        max_items = self.api.own(profiles.MAX_ITEMS.under(self.profile))
         return Buffering(
-            max_items=self.limited(given, "maxItems", self.api.default_max_items[self.profile.fidelity]),
+            max_items=self.limited(given, "maxItems", max_items),
             max_bytes=self.limited(given, "maxBytes", contract.DEFAULT_MAX_BYTES),
             timeout_ms=self.limited(given, "timeoutMs", contract.DEFAULT_TIMEOUT_MS),
         )

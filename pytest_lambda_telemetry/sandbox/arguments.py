@@ -5,9 +5,9 @@ from datetime import timedelta
 from math import inf
 from typing import cast
 
-from ..model.checks import is_json, is_number, is_text, is_whole, not_negative, quoted
+from ..model.checks import is_json, is_number, is_one_of, is_text, is_whole, not_negative, quoted, require
 from ..model.errors import MisuseError
-from ..model.event import Event, Record
+from ..model.event import Event, Log
 from ..protocol.fields import STATUSES
 from .invocation import InvocationOptions
 
@@ -29,25 +29,24 @@ def events(given: Iterable[object]) -> list[Event]:
     return checked
 
 
-def log_records(logs: object) -> list[Record | Event]:
+def log_records(logs: object) -> list[Log]:
     """What a function logs: a list of lines, objects, other JSON values, events; a line or object alone is a list."""
     alone = isinstance(logs, str | Mapping)
-    if not alone and (isinstance(logs, bytes) or not isinstance(logs, Iterable)):
-        raise MisuseError(f"logs={logs!r} is not valid: it must be a list of lines (str) and objects (dict)")
+    several = isinstance(logs, Iterable) and not isinstance(logs, bytes)
+    require(alone or several, "logs", logs, "a list of lines (str) and objects (dict)")
     records = [logs] if alone else list(cast(Iterable[object], logs))
     for index, record in enumerate(records):
-        if not (is_json(record) or isinstance(record, Event)):
-            raise MisuseError(
-                f"logs[{index}]={record!r} is not valid: it must be a line (str), an object (dict), another JSON value,"
-                " or an event such as events.function_log(...)"
-            )
-    return cast(list[Record | Event], records)
+        wanted = "a line (str), an object (dict), another JSON value, or an event such as events.function_log(...)"
+        require(is_json(record) or isinstance(record, Event), f"logs[{index}]", record, wanted)
+    return cast(list[Log], records)
 
 
 def timeout(value: object) -> float:
     """How long to wait, in real seconds: any number, also one longer than the system can wait."""
-    if not is_number(value) and value != inf:
-        raise MisuseError(f"timeout={value!r} is not valid: it must be a number of seconds")
+    if value == inf:
+        return _LONGEST_WAIT_S
+    require(is_number(value), "timeout", value, "a number of seconds")
+    assert is_number(value)
     return min(value, _LONGEST_WAIT_S)
 
 
@@ -77,13 +76,28 @@ def invocation(options: InvocationOptions) -> None:
     for name in _NUMBERS:
         if (number := given.get(name)) is not None:
             not_negative(name, number)
-            if name.endswith("_mb") and not is_whole(number):
-                raise MisuseError(f"{name}={number!r} is not valid: it must be a whole number of MB")
+            if name.endswith("_mb"):
+                require(is_whole(number), name, number, "a whole number of MB")
     for name in _TEXTS:
-        if (text := given.get(name)) is not None and not is_text(text):
-            raise MisuseError(f"{name}={text!r} is not valid: it must be a non-empty str")
+        if (text := given.get(name)) is not None:
+            require(is_text(text), name, text, "a non-empty str")
     status, error_type = given.get("status", "success"), given.get("error_type")
-    if status not in STATUSES:
-        raise MisuseError(f"status={status!r} is not valid: it must be one of {quoted(STATUSES)}")
+    require(is_one_of(status, STATUSES), "status", status, f"one of {quoted(STATUSES)}")
     if error_type is not None and status not in ("error", "failure"):
         raise MisuseError(f"error_type={error_type!r} with status={status!r}: it goes with 'error' and 'failure' only")
+
+
+def concurrent(value: object, *, managed: bool, request_id: object) -> int:
+    """How many invocations run at the same time; None is one. Raises MisuseError."""
+    if value is None:
+        return 1
+    require(is_whole(value, 1), "concurrent", value, "a whole number, 1 or more")
+    assert is_whole(value)
+    if value > 1 and not managed:
+        raise MisuseError(
+            f"concurrent={value}: an execution environment runs one invocation at a time; several run at the same time"
+            " only on Lambda Managed Instances (initialization_type='lambda-managed-instances')"
+        )
+    if value > 1 and request_id is not None:
+        raise MisuseError(f"request_id={request_id!r} with concurrent={value}: each has one of its own; leave it out")
+    return value

@@ -20,24 +20,30 @@ from ..engine.outbox import Outbox
 from ..engine.recordings import Recordings
 from ..engine.run import Engine
 from ..engine.turns import Turns
+from ..host.addresses import own_address
 from ..host.environ import lambda_variables
 from ..host.names import LOOPBACK, NAMES, SANDBOX_NAMES
-from ..integrations import foreign_clock, passthrough
-from ..model.facts import Fact, Hinted
+from ..host.threads import DEATH_WATCH
+from ..integrations import foreign_clock, passthrough, pytest_socket
+from ..model.facts import Dropped, Fact, Hinted, ThreadDied
+from ..model.records import Subscription
+from ..protocol import profiles
 from ..settings import Settings
 from ..wire.sender import Sender
 from ..wire.server import Server
+from .audit import Audit
 from .children import Children
 from .invocations import Invocations
+from .listeners import Listeners
 from .phases import Phases
 from .plan import Plan, PlannedDeliverer
 from .player import Player
-from .process_wide import IDENTIFIERS, SHARED_SERVER
+from .process_wide import ENVIRONMENT_NUMBERS, IDENTIFIERS, SHARED_SERVER
 from .reception import LoopReport, Reception
 from .sandbox import Sandbox
 from .stage import Stage
 from .stand_in import StandIn
-from .violations import Violations
+from .violations import Violations, describe_thread_death
 from .waits import Waits
 
 
@@ -84,6 +90,7 @@ def _connect(
         server = SHARED_SERVER.get() if shared else runtime_server()
         if not shared:
             undo.callback(server.close)
+    address = LOOPBACK if pytest_socket.is_guarding() else own_address(next(ENVIRONMENT_NUMBERS))
     variables = lambda_variables(
         runtime_api=server.address,
         function_name=settings.function_name,
@@ -97,6 +104,8 @@ def _connect(
 
     def fold(fact: Fact) -> None:
         recordings.take(fact)
+        if isinstance(fact, Dropped):
+            audit.dropped(fact)
         lock.notify_all()  # whoever waits for something looks again
 
     turns = Turns(lock, abandon=sender.abandon)
@@ -113,16 +122,33 @@ def _connect(
         phases=phases,
         violations=violations,
         clock=clock,
-        line_end="\n" if profile.observed else "",
+        line_end=profiles.LINE_END.under(profile),
+        address=address,
     )
     turns.at_end.append(children.end_call)
+    sender.addresses_of = lambda subscription: _addresses(subscription, address, children)
+    listeners = Listeners(
+        sender,
+        lock=lock,
+        turns=turns,
+        may_be_starting=lambda subscription: _may_be_starting(subscription, extensions, children),
+        patience_s=settings.extension_timeout_s,
+    )
+    turns.at_end.append(listeners.end_call)
+    audit = Audit(
+        lock=lock,
+        recordings=recordings,
+        listeners=listeners,
+        violations=violations,
+        has_crashed=children.has_crashed,
+    )
     outbox = Outbox(
         lock=lock,
         moments=moments,
         journal=journal,
         recordings=recordings,
         turns=turns,
-        deliverer=PlannedDeliverer(sender, plan, journal, lock),
+        deliverer=PlannedDeliverer(listeners, plan, journal, lock),
     )
     retry = settings.retry
     engine = Engine(
@@ -135,7 +161,7 @@ def _connect(
         output=children,
         watch=LoopWatch(children, LoopReport(journal, violations)),
         delay_ms=retry.delay_ms if retry else lambda _attempts: None,
-        cut=profile.observed,
+        cut=profiles.CUT_RECORDS.under(profile),
     )
     reception = Reception(
         settings=settings,
@@ -192,6 +218,7 @@ def _connect(
         reception=reception,
         violations=violations,
         waits=waits,
+        sender=sender,
     )
     invocations = Invocations(
         settings=settings,
@@ -203,6 +230,7 @@ def _connect(
         extensions=extensions,
         phases=phases,
         stage=stage,
+        waits=waits,
     )
     sandbox = Sandbox(
         settings=settings,
@@ -211,6 +239,7 @@ def _connect(
         lock=lock,
         runtime_api=server.address,
         variables=variables,
+        address=address,
         clock=clock,
         turns=turns,
         moments=moments,
@@ -224,6 +253,7 @@ def _connect(
         phases=phases,
         children=children,
         violations=violations,
+        audit=audit,
         waits=waits,
         stage=stage,
         invocations=invocations,
@@ -233,6 +263,24 @@ def _connect(
     )
     _open(sandbox, server, undo, follows=follows)
     return sandbox
+
+
+def _addresses(subscription: object, address: str, children: Children) -> tuple[str, ...]:
+    """Where a subscription's listener may be: at the sandbox's own address first, which its names resolve to."""
+    if not isinstance(subscription, Subscription) or subscription.destination.host not in SANDBOX_NAMES:
+        return (LOOPBACK,)
+    process = children.of(subscription.extension_name)
+    seen = address if process is None else process.address
+    return (seen,) if seen == LOOPBACK else (seen, LOOPBACK)  # some listen at localhost, whatever they subscribe with
+
+
+def _may_be_starting(subscription: Subscription, extensions: Extensions, children: Children) -> bool:
+    """Its extension subscribed by itself, and has not ended: it is about to listen, if it does not yet."""
+    extension = extensions.by_id(subscription.extension_id)
+    if extension is None or extension.stand_in or extension.failed:
+        return False
+    process = children.of(extension.name)
+    return process is None or process.returncode is None
 
 
 def _clock(settings: Settings, lock: threading.Condition, undo: contextlib.ExitStack) -> Clock:
@@ -254,7 +302,7 @@ def _open(sandbox: Sandbox, server: Server, undo: contextlib.ExitStack, *, follo
         undo.callback(foreign_clock.unwatch, sandbox)
     server.attach(desk.handle, desk.malformed)
     undo.callback(server.detach, desk.handle)
-    undo.callback(NAMES.uninstall, NAMES.install())
+    undo.callback(NAMES.uninstall, NAMES.install(sandbox.address))
 
     def is_ours(host: str, port: int) -> bool:
         return port == server.port and host in (LOOPBACK, "localhost", *SANDBOX_NAMES)
@@ -263,6 +311,15 @@ def _open(sandbox: Sandbox, server: Server, undo: contextlib.ExitStack, *, follo
         for notice in passthrough.install(is_ours):
             sandbox.journal.add(Hinted("test", notice))
     undo.callback(passthrough.uninstall, is_ours)
+
+    def thread_died(name: str, words: str) -> None:
+        with sandbox.lock:
+            sandbox.journal.add(ThreadDied(name, words))
+            if not sandbox.violations.ending:
+                sandbox.violations.add(describe_thread_death(name, words))
+
+    DEATH_WATCH.add(thread_died)
+    undo.callback(DEATH_WATCH.remove, thread_died)
     sandbox.phases.life = "open"
     if sandbox.clock.real:
         _deliver_in_background(sandbox, undo)

@@ -3,15 +3,18 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from threading import Condition
 
 from .. import events
 from ..api.parties import Extensions
 from ..engine.clock import Clock
 from ..engine.subscriber import Subscriber
+from ..host.addresses import LOOPBACK
+from ..host.arguments import extension_name
 from ..host.child_names import choose
 from ..host.output import INBOX_BYTES, INBOX_LINES, LINE_LIMIT
-from ..host.process import ExtensionProcess, address_in_use, extension_name
+from ..host.process import ExtensionProcess, address_in_use
 from ..model.errors import MisuseError
 from ..model.facts import (
     Fact,
@@ -40,6 +43,17 @@ _SETTLE_S = 0.02  # where the system does not tell who rests: a line may come ju
 _GAP_S = 0.003  # and another line just after that
 
 
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """How a process of this environment was started."""
+
+    argv: Sequence[str | os.PathLike[str]]
+    name: str
+    variables: Mapping[str, str]
+    cwd: str | os.PathLike[str] | None
+    layer: str | os.PathLike[str] | None
+
+
 class Children:
     """The processes that were started in one environment, oldest first. `lock` is the environment's."""
 
@@ -53,6 +67,7 @@ class Children:
         violations: Violations,
         clock: Clock,
         line_end: str,
+        address: str = LOOPBACK,
     ) -> None:
         self._lock = lock
         self._journal = journal
@@ -61,6 +76,7 @@ class Children:
         self._violations = violations
         self._clock = clock
         self._line_end = line_end
+        self._address = address
         self._all: list[ExtensionProcess] = []
         self._told: set[ExtensionProcess] = set()  # of whose end a wait or a violation has told
         self._crashed: set[ExtensionProcess] = set()
@@ -68,6 +84,7 @@ class Children:
         self._taken_in_call: Counter[ExtensionProcess] = Counter()
         self._moment_us = 0
         self._restless: set[ExtensionProcess] = set()  # they write in this call without a cause: no use to wait
+        self._started: dict[ExtensionProcess, _Started] = {}
         self.hints: set[str] = set()  # what the user should be told once
         self.stopped = False
 
@@ -81,20 +98,42 @@ class Children:
         name: str | None,
         variables: Mapping[str, str],
         cwd: str | os.PathLike[str] | None,
+        layer: str | os.PathLike[str] | None = None,
     ) -> ExtensionProcess:
         """Start one as Lambda would, with exactly these variables. Raises MisuseError where that cannot be."""
         name = extension_name(argv, name)
         resolution = choose()
         with self._lock:  # it can't register before it is known here
             process = ExtensionProcess(
-                argv, name=name, env=variables, cwd=cwd, on_lines=self._woken, resolution=resolution
+                argv,
+                name=name,
+                env=variables,
+                cwd=cwd,
+                on_lines=self._woken,
+                resolution=resolution,
+                address=self._address,
+                layer=layer,
             )
             self._all.append(process)
+            self._started[process] = _Started(argv, name, variables, cwd, layer)
             if resolution.hint is not None and resolution.hint not in self.hints:
                 self.hints.add(resolution.hint)
                 self._journal.add(Hinted(name, resolution.hint))
             self._journal.add(ProcessStarted(name, process.pid, resolution.description))
         return process
+
+    def start_again(self) -> None:
+        """The next execution environment starts what the one before it had started."""
+        for process in self:
+            started = self._started.pop(process, None)
+            if started is not None:
+                self.run(
+                    started.argv,
+                    name=started.name,
+                    variables=started.variables,
+                    cwd=started.cwd,
+                    layer=started.layer,
+                )
 
     def _woken(self) -> None:
         with self._lock:
@@ -103,6 +142,11 @@ class Children:
     def of(self, name: str) -> ExtensionProcess | None:
         """The process that runs this extension, the latest of several; None if we started none."""
         return next((process for process in reversed(self._all) if process.name == name), None)
+
+    @property
+    def unregistered(self) -> list[ExtensionProcess]:
+        """Those that run and have not registered yet."""
+        return [one for one in self if not one.registered and one.returncode is None and not one.closed]
 
     def registered(self, name: str) -> None:
         """An extension of this name has registered; the caller holds the lock."""
@@ -164,6 +208,23 @@ class Children:
             settled = settled + 1 if seen else 0
             self._lock.wait(_LOOK_S)
         return True
+
+    def settled(self, names: Sequence[str]) -> bool | None:
+        """All of these rest; None where one is no child of ours, or the system does not tell. The lock is held."""
+        seen = [None if (process := self.of(name)) is None else process.settled() for name in names]
+        return None if None in seen else all(seen)
+
+    def never_registered(self, name: str, when: str) -> str:
+        """A process that is no extension yet, for a message."""
+        process = self.of(name)
+        assert process is not None
+        self._told.add(process)
+        how = "runs" if process.returncode is None else f"ended with exit code {process.returncode}"
+        return (
+            f"the process of extension {name!r} was started and did not register {when}; it {how}, its last output:\n"
+            f"{process.last_lines}\n  On Lambda init then fails, and with it every invocation. Let it POST"
+            " /2020-01-01/extension/register with its file's name in Lambda-Extension-Name."
+        )
 
     def _may_write(self, process: ExtensionProcess) -> bool:
         return process.returncode is None and not self.stopped
@@ -279,6 +340,11 @@ class Children:
                     if extension is not None and not extension.failed:
                         extension.end()
                         self._violations.add(f"Extension.Crash: {self.obituary(process)}")
+
+    def has_crashed(self, name: str) -> bool:
+        """Its process ended by itself before SHUTDOWN: what came of that is no fault of its own."""
+        process = self.of(name)
+        return process is not None and process in self._crashed
 
     def dead(self, name: str | None) -> ExtensionProcess | None:
         """One that has ended and for which a wait waits in vain; without `name` only one nobody was told of yet."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from enum import StrEnum
 
-from ..model.checks import is_whole, quoted
+from ..model.checks import is_one_of, is_whole, quoted
 from ..model.errors import MisuseError
 from ..model.records import Destination
 from ..wire.sender import Outcome, Sender
@@ -38,7 +38,7 @@ def parse_fault(value: object) -> DeliveryFault | int:
     if is_whole(value, 200) and value <= 599:
         return value
     names = [fault.value for fault in DeliveryFault]
-    if isinstance(value, str) and value in names:
+    if is_one_of(value, names):
         return DeliveryFault(value)
     raise MisuseError(f"{value!r} is no delivery fault; use one of {quoted(names)}, or a status 200-599")
 

@@ -8,7 +8,9 @@ from threading import Condition
 from ..api.parties import Extensions
 from ..engine.moments import Moments
 from ..engine.run import Engine
-from ..protocol.contract import Profile
+from ..engine.turns import Interrupted
+from ..model.errors import LambdaTelemetryError, MisuseError
+from ..protocol.profiles import Profile
 from ..protocol.states import Phase, Trigger
 from ..settings import Settings
 from ..story.invocation import Invoked
@@ -16,6 +18,7 @@ from .invocation import Invocation, InvocationOptions
 from .phases import Phases
 from .process_wide import request_id as nth_request_id
 from .stage import Stage
+from .waits import Waits
 
 DEFAULT_INIT_MS = 100.0
 _LEAST_MS = 1.0
@@ -36,6 +39,7 @@ class Invocations:
         extensions: Extensions,
         phases: Phases,
         stage: Stage,
+        waits: Waits,
     ) -> None:
         self._settings = settings
         self._profile = profile
@@ -46,7 +50,14 @@ class Invocations:
         self._extensions = extensions
         self._phases = phases
         self._stage = stage
+        self._waits = waits
         self._count = 0
+        self._running = 0
+        self._ended_with = ""
+
+    def begin_anew(self) -> None:
+        """Another execution environment, in which nothing has failed yet."""
+        self._ended_with = ""
 
     @contextmanager
     def invocation(self, options: InvocationOptions) -> Iterator[Invocation]:
@@ -64,9 +75,10 @@ class Invocations:
                 self._stage.carry_out(of.begun())
             try:
                 yield invocation
-            except BaseException as error:
-                invocation.status = "error"
-                error_type = f"Function.{type(error).__name__}"
+            except Exception as error:
+                if not isinstance(error, LambdaTelemetryError | Interrupted):  # else it is the test's own mistake
+                    invocation.status = "error"
+                    error_type = f"Function.{type(error).__name__}"
                 raise
             finally:
                 invocation.over = True
@@ -76,13 +88,23 @@ class Invocations:
                         self._end(invocation, of, started_us, error_type, options)
         finally:
             engine.outbox.stop_collecting(invocation.attempted)
-            if self._phases.phase is Phase.INVOKE:
+            self._running -= 1
+            if not self._running and self._phases.phase is Phase.INVOKE:
                 self._phases.move(Trigger.INVOCATION_END)
+            if invocation.status in ("timeout", "failure") and not self._profile.managed_instances:
+                self._ended_with = "a time-out" if invocation.status == "timeout" else "a failure"
 
     def _begin(self, options: InvocationOptions) -> Invocation:
         if self._phases.phase is Phase.INIT:
             self._stage.end_init(DEFAULT_INIT_MS)
-        self._phases.move(Trigger.INVOCATION_START)
+        if self._ended_with and self._phases.phase is Phase.IDLE:
+            raise MisuseError(
+                f"the invocation before this one ended with {self._ended_with}, and with it, on Lambda, its execution"
+                " environment; call shutdown('timeout') or restart(), which begins a new one"
+            )
+        if not (self._running and self._profile.managed_instances):
+            self._phases.move(Trigger.INVOCATION_START)
+        self._running += 1
         self._stage.thaw()
         self._count += 1
         request_id = options.get("request_id") or str(nth_request_id(self._seed, self._count))
@@ -121,29 +143,30 @@ class Invocations:
             stage.carry_out([report])
             self._let_telemetry_out(limit_us)
             return
-        overhead_ms = options.get("overhead_ms")
+        overhead_ms, done_us = options.get("overhead_ms"), clock.elapsed_us
         when = f"invocation {invocation.request_id}"
-        late = stage.wait_for_extensions(when) if overhead_ms == 0 else []
+        waiting = self._waits.let_ask()
         with self._lock:
             invocation.ready_before_runtime_done = tuple(
                 one.name for one in self._extensions if one.waiting and not one.stand_in and "INVOKE" in one.events
             )
-        if overhead_ms == 0 and not late:
+        if overhead_ms == 0 and not waiting:
             stage.freeze()
         stage.carry_out(of.runtime_done(invocation.status, error_type, ran_ms))
-        if overhead_ms != 0:
-            until_us = limit_us if overhead_ms is None else min(limit_us, clock.elapsed_us + round(overhead_ms * 1000))
-            self._let_telemetry_out(until_us)
-            late = stage.wait_for_extensions(when)
+        marks = engine.marks()
+        late = stage.serve_until_asked(when, limit_us) if waiting else []
         if late:
             engine.advance(max(0, limit_us - clock.elapsed_us))
             invocation.status, invocation.outcome, error_type = "timeout", "extension-timeout", None
-        took_ms = max(ran_ms, (min(clock.elapsed_us, limit_us) - started_us) / 1000)
+        asked_us = min(clock.elapsed_us, limit_us)  # what passes from here on is for delivery alone
+        if overhead_ms != 0 and not late:
+            until_us = limit_us if overhead_ms is None else min(limit_us, done_us + round(overhead_ms * 1000))
+            engine.advance_until(lambda: engine.delivered(marks), until_us)
         report = of.report(
             invocation.status,
             error_type,
             ran_ms,
-            round(took_ms - ran_ms, 3),
+            round(max(0, asked_us - done_us) / 1000, 3) if any(not one.stand_in for one in self._extensions) else None,
             init_duration_ms=stage.take_charged_init_ms(),
         )
         stage.carry_out([report, *of.closed()])

@@ -16,8 +16,8 @@ from ..model.facts import FaultInjected
 from ..model.ports import Recorder, SendOutcome
 from ..model.records import Subscription
 from ..protocol.contract import Refusal
-from ..wire.sender import Sender
 from .delivery_faults import DeliveryFault, parse_fault, send_with_fault
+from .listeners import Listeners
 
 DELIVERY = "delivery"
 
@@ -77,21 +77,21 @@ class Plan:
 class PlannedDeliverer:
     """Delivers as the sender does, and wrongly where the plan says so. `lock` is the environment's."""
 
-    def __init__(self, sender: Sender, plan: Plan, journal: Recorder, lock: Condition) -> None:
-        self._sender = sender
+    def __init__(self, listeners: Listeners, plan: Plan, journal: Recorder, lock: Condition) -> None:
+        self._listeners = listeners
         self._plan = plan
         self._journal = journal
         self._lock = lock
 
-    def send(self, subscription: Subscription, body: bytes) -> SendOutcome:
-        """Deliver these bytes once."""
+    def send(self, subscription: Subscription, body: bytes) -> tuple[SendOutcome, bool]:
+        """Deliver these bytes once; what became of it, and whether the plan did that."""
         with self._lock:
             fault = self._plan.fault_for(subscription)
             if fault is not None:  # the answer may not tell
                 self._journal.add(FaultInjected(subscription.extension_name, str(fault)))
         if fault is None:
-            return self._sender.send(subscription.destination, body, key=subscription)
-        return send_with_fault(self._sender, fault, subscription.destination, body, key=subscription)
+            return self._listeners.send(subscription, body), False
+        return send_with_fault(self._listeners.sender, fault, subscription.destination, body, key=subscription), True
 
 
 def delivery_fault(fault: object, times: object, to: tuple[Subscription, ...] | None) -> Planned:
@@ -106,7 +106,7 @@ def delivery_fault(fault: object, times: object, to: tuple[Subscription, ...] | 
 
 def call_refusal(route: object, status: object, error_type: str | None, message: str | None, times: object) -> Planned:
     """An entry for the next calls of a route. Raises MisuseError."""
-    if not isinstance(route, str) or route not in NAMES:
+    if not checks.is_one_of(route, NAMES):
         raise MisuseError(f"there is no route {route!r}; reject_next takes one of {checks.quoted(NAMES)}")
     if not checks.is_whole(status, 400) or status > 599:
         raise MisuseError(f"status={status!r} is not valid: an error has a status from 400 to 599")

@@ -8,6 +8,7 @@ moves), `engine.turns` (in which worker call this code runs), `host.child_names`
 
 import threading
 from collections import Counter, OrderedDict
+from itertools import count
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from ..api.dialect import runtime_server
@@ -69,6 +70,8 @@ class Identifiers:
         return identifier in self._retired
 
 
+ENVIRONMENT_NUMBERS = count(1)
+"""Numbers the environments of this process: each has a loopback address of its own."""
 SHARED_SERVER = SharedServer()
 IDENTIFIERS = Identifiers()
 

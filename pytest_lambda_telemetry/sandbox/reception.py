@@ -9,13 +9,15 @@ from ..model.event import Event
 from ..model.facts import Called, LoopFound, Outcome, Refused, Registered, StoodIn, Subscribed
 from ..model.ports import Recorder
 from ..model.records import Subscription
-from ..protocol import schema
-from ..protocol.contract import LOGS, Profile
+from ..protocol import profiles, schema
+from ..protocol.contract import LOGS
+from ..protocol.profiles import Profile
 from ..protocol.projection import View
 from ..protocol.schema import TelemetryType
 from ..settings import Settings
 from ..story import init
 from ..story.init import Init
+from .audit import describe_wrong_call
 from .children import Children
 from .violations import Violations
 
@@ -47,6 +49,10 @@ class Reception:
     def called(self, fact: Called) -> None:
         """An extension's request was answered."""
         self._left(fact.outcome, stand_in=False)
+        if fact.outcome is None and not self._violations.ending:
+            text = describe_wrong_call(fact)
+            if text is not None:
+                self._violations.add(text)
 
     def stood_in(self, fact: StoodIn) -> None:
         """The test acted as an extension; that brings none of Lambda's own events."""
@@ -65,8 +71,9 @@ class Reception:
                 if not stand_in:
                     self._announce(subscription, "Subscribed")
             case Subscribed(subscription, again=True):
-                if self._profile.observed and not stand_in:
-                    self._announce(subscription, "Already subscribed")
+                state = profiles.STATE_AGAIN.under(self._profile)
+                if state is not None and not stand_in:
+                    self._announce(subscription, state)
             case Refused():
                 self._violations.refused(outcome)
 
@@ -75,6 +82,10 @@ class Reception:
         if self.init_started_us is None:
             self.init_started_us = self._clock.elapsed_us
             self._own(self.init.started())
+
+    def begin_anew(self) -> None:
+        """Another execution environment: its init has not begun."""
+        self.init_started_us = None
 
     @property
     def init(self) -> Init:

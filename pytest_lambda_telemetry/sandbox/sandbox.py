@@ -18,10 +18,11 @@ from ..host.environ import ENVIRON, Frame, child_variables
 from ..integrations import passthrough
 from ..model.errors import MisuseError
 from ..model.facts import Hinted
-from ..protocol.states import Trigger
+from ..protocol.states import Phase, Trigger
 from ..settings import Settings
 from ..views.entries import Entry, entries
 from ..views.text import timeline
+from .audit import Audit
 from .children import Children
 from .invocations import Invocations
 from .loops import in_event_loop
@@ -50,6 +51,7 @@ class Sandbox:
     lock: threading.Condition
     runtime_api: str
     variables: dict[str, str]
+    address: str
     clock: Clock
     turns: Turns
     moments: Moments
@@ -63,6 +65,7 @@ class Sandbox:
     phases: Phases
     children: Children
     violations: Violations
+    audit: Audit
     waits: Waits
     stage: Stage
     invocations: Invocations
@@ -78,7 +81,7 @@ class Sandbox:
         """Put Lambda's variables into `os.environ`; the environment that did so last owns it."""
         if self._frame is not None:
             raise MisuseError("this environment is entered already")
-        self._frame = ENVIRON.enter(self.variables)
+        self._frame = ENVIRON.enter(self.variables, self.address)
 
     def leave(self) -> None:
         """Give `os.environ` back as it was."""
@@ -95,6 +98,7 @@ class Sandbox:
         """The end of a test: whoever waits on next gets SHUTDOWN, children end."""
         if not self.closed:
             with self.turns.take_over():
+                self.audit.look(at_the_end=True)
                 self.stage.shutdown("spindown", all_polls=True, deliver=False)
             with self.lock:
                 self.extensions_api.end_polls()
@@ -105,6 +109,19 @@ class Sandbox:
             self.wind_down()
         finally:
             self.close()
+
+    def restart(self) -> None:
+        """Begin a new execution environment, at the same address and in the same time; the turn is held."""
+        if self.phases.phase is Phase.INVOKE:
+            self.phases.move(Trigger.INVOCATION_START)  # raises, saying why not
+        self.stage.shutdown("spindown")
+        with self.lock:
+            self.extensions_api.end_polls()
+            IDENTIFIERS.retire(self.extensions.clear())
+            self.extensions_api.begin_anew()
+        self.stage.begin_anew()
+        self.invocations.begin_anew()
+        self.children.start_again()
 
     def close(self) -> None:
         """End everything: polls, children, threads, sockets, variables, names. Doing it again does nothing."""

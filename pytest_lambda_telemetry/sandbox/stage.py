@@ -17,15 +17,18 @@ from ..integrations import foreign_clock
 from ..model.checks import quoted
 from ..model.errors import MisuseError
 from ..model.event import Event
-from ..model.facts import Froze, InitEnded, NeverAsked, NobodyToTell, Thawed, Told
+from ..model.facts import Froze, InitEnded, NeverAsked, NobodyToTell, Restarted, Thawed, Told
 from ..model.ports import Recorder
-from ..protocol.contract import SHUTDOWN_LIMITS_MS, Profile
+from ..model.records import Subscription
+from ..protocol.contract import SHUTDOWN_LIMITS_MS
+from ..protocol.profiles import Profile
 from ..protocol.schema import TRACE_TYPE, LifecycleEvent, ShutdownReason, function_arn
 from ..protocol.states import Call, Phase, Trigger
 from ..real import Real
 from ..settings import Settings
 from ..story.init import extension_stands
 from ..story.steps import Action, EndInit, Flush, Freeze, Invoke, Shutdown, Thaw
+from ..wire.sender import Sender
 from .children import Children
 from .phases import Phases
 from .reception import Reception
@@ -33,6 +36,8 @@ from .violations import Violations
 from .waits import Waits
 
 SHUTDOWN_REASONS: tuple[str, ...] = get_args(ShutdownReason)
+_GRACE_S = 0.1  # what an extension gets beyond the moment that it was told
+_LONGEST_S = 15.0  # no call waits longer for an extension that was told of a later moment
 LAMBDA, SCRIPT = "Lambda", "script"
 """Who says that a step is to be carried out."""
 
@@ -55,6 +60,7 @@ class Stage:
         reception: Reception,
         violations: Violations,
         waits: Waits,
+        sender: Sender,
     ) -> None:
         self._settings = settings
         self._profile = profile
@@ -68,7 +74,11 @@ class Stage:
         self._reception = reception
         self._violations = violations
         self._waits = waits
+        self._sender = sender
         self._init_ms: float | None = None
+        self._deadline_us = 0  # of the invocation, in elapsed time
+        self._told_until: dict[str, float] = {}  # by name: the real moment until which an extension may take its time
+        self._shutting_down: set[LiveExtension] = set()  # who was told of it
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
@@ -93,7 +103,7 @@ class Stage:
                 self._engine.flush(self._engine.subscribers)
             case Freeze():
                 if by == SCRIPT:
-                    self.wait_for_extensions("the moment at which the script freezes the environment")
+                    self.serve_until_asked("the moment at which the script freezes the environment", self._deadline_us)
                 self.freeze()
             case Thaw():
                 self.thaw()
@@ -156,6 +166,7 @@ class Stage:
 
     def _invoke_extensions(self, invoke: Invoke) -> None:
         """INVOKE to every extension that registered for it and waits on next."""
+        self._deadline_us = self._clock.elapsed_us + round(invoke.deadline_ms * 1000)
         for extension in list(self._extensions):
             if extension.stand_in or "INVOKE" not in extension.events:
                 continue
@@ -170,6 +181,7 @@ class Stage:
                 skipped = "" if extension.waiting else str(extension.state)
                 self._journal.add(Told(extension.name, "INVOKE", invoke.request_id, skipped=skipped))
                 if not skipped:
+                    self._told_until[extension.name] = Real.monotonic() + invoke.deadline_ms / 1000 + _GRACE_S
                     self._tell(extension, Call.INVOKE, payload)
 
     def _tell(self, extension: LiveExtension, call: Call, payload: dict[str, object]) -> None:
@@ -178,25 +190,49 @@ class Stage:
 
     # -- waiting for extensions ----------------------------------------------------------------------------------------
 
+    def serve_until_asked(self, when: str, limit_us: int) -> list[str]:
+        """Let every extension ask for its next event, also one that waits for telemetry before it does.
+
+        Those about to ask get a short real moment; then time goes from due moment to due moment, at most to `limit_us`
+        of elapsed time; at last they are waited for in real time. Those that have not asked then are named, and have
+        broken the rules.
+        """
+        if self._phases.ending:
+            return []
+        while self._waits.let_ask():
+            if not self._engine.step(limit_us):
+                return self.wait_for_extensions(when)
+        return []
+
     def wait_for_extensions(self, when: str) -> list[str]:
         """Wait until all ask for their next event; those that do not in time are named, and have broken the rules."""
         if self._phases.ending:
             return []
-        late = self._waits.all_waiting(self._settings.extension_timeout_s)
+        late = self._waits.all_waiting(self._settings.extension_timeout_s, self._allowed_until)
         self._engine.turns.check()
         for name in late:
             self._blame(name, when)
         return late
 
+    def _allowed_until(self, late: Sequence[str]) -> float:
+        """The real moment until which one of these may take the time that it was told of, within reason."""
+        longest = Real.monotonic() + _LONGEST_S
+        return min(longest, max((self._told_until.get(name, 0.0) for name in late), default=0.0))
+
     def _blame(self, name: str, when: str) -> None:
         seconds = self._settings.extension_timeout_s
-        text = (
-            f"extension-timeout: extension {name!r} did not ask for its next event within {seconds:g} s (real) of"
-            f" {when}.\n  On Lambda the phase then ends as a time-out. Let it GET /2020-01-01/extension/event/next;"
-            f" extension_timeout_s allows more time.{self._still_buffered(name)}"
-        )
+        registered = self._extensions.by_name(name) is not None
+        if registered:
+            text = (
+                f"extension-timeout: extension {name!r} did not ask for its next event within {seconds:g} s (real) of"
+                f" {when}.\n  On Lambda the phase then ends as a time-out. Let it GET"
+                " /2020-01-01/extension/event/next; extension_timeout_s allows more time."
+                f"{self._still_buffered(name)}"
+            )
+        else:
+            text = self._children.never_registered(name, f"within {seconds:g} s (real) of {when}")
         with self._lock:
-            self._journal.add(NeverAsked(name))
+            self._journal.add(NeverAsked(name, registered))
             self._violations.add(text)
 
     def _still_buffered(self, name: str) -> str:
@@ -235,40 +271,73 @@ class Stage:
     def shutdown(self, reason: str, *, all_polls: bool = False, deliver: bool = True) -> None:
         """Thaw, deliver what is buffered, send SHUTDOWN, and wait for child processes to end.
 
-        The end of a test also lets those go that did not register for SHUTDOWN (`all_polls`), and delivers nothing.
+        An extension that still uses the time it was given is waited for first. The end of a test also lets those go
+        that did not register for SHUTDOWN (`all_polls`), and delivers nothing.
         """
-        if reason not in SHUTDOWN_REASONS:
-            raise MisuseError(f"reason={reason!r} is not valid: it must be one of {quoted(SHUTDOWN_REASONS)}")
+        managed = self._profile.managed_instances  # they have no time-out of the function that ends them
+        valid = tuple(one for one in SHUTDOWN_REASONS if not (managed and one == "timeout"))
+        if reason not in valid:
+            raise MisuseError(f"reason={reason!r} is not valid: it must be one of {quoted(valid)}")
         if self._phases.ending:
             return
         self.thaw()
         self._children.note_dead()
+        limit_ms = self._shutdown_limit_ms()
         if deliver:
-            self._engine.flush(self._engine.subscribers)
+            self._flush_for_the_last_time(reason, limit_ms)
+            if any(self._told_until.values()):
+                self._waits.all_waiting(0.0, self._allowed_until)
         with self._lock:
             self._violations.ending = not deliver
         self._phases.move(Trigger.SHUTDOWN)
-        limit_ms = self._shutdown_limit_ms()
         for extension in list(self._extensions):
             self._send_shutdown(extension, reason, limit_ms, all_polls=all_polls)
         self._children.end(
-            min(limit_ms / 1000, self._settings.shutdown_timeout_s),
+            limit_ms / 1000 + _GRACE_S if limit_ms else 0.0,
             lambda process: self._may_end_by_itself(process, all_polls=all_polls),
         )
         self._children.drain(self._engine)
         if deliver:  # what children wrote on their way out still reaches those who are left
             self._engine.flush([one for one in self._engine.subscribers if self._children.of(one.name) is None])
 
+    def _flush_for_the_last_time(self, reason: str, limit_ms: int) -> None:
+        """Deliver what is buffered. A listener that waits for SHUTDOWN before it answers gets that meanwhile."""
+
+        def tell(subscription: object) -> None:
+            if isinstance(subscription, Subscription):
+                extension = self._extensions.by_id(subscription.extension_id)
+                if extension is not None:
+                    self._send_shutdown(extension, reason, limit_ms, all_polls=False)
+
+        self._sender.on_slow = tell
+        try:
+            self._engine.flush(self._engine.subscribers)
+        finally:
+            self._sender.on_slow = None
+
     def _send_shutdown(self, extension: LiveExtension, reason: str, limit_ms: int, *, all_polls: bool) -> None:
         wants = "SHUTDOWN" in extension.events
-        if extension.stand_in or extension.failed or not (wants or all_polls):
+        if extension.stand_in or extension.failed or not (wants or all_polls) or extension in self._shutting_down:
             return
+        self._shutting_down.add(extension)
         deadline_ms = self._deadline_ms(extension, limit_ms)
         payload: dict[str, object] = {"eventType": "SHUTDOWN", "deadlineMs": deadline_ms, "shutdownReason": reason}
         with self._lock:
             taken = extension.poll is not None and extension.poll.alive()
             self._journal.add(Told(extension.name, "SHUTDOWN", reason, pending=not taken))
             self._tell(extension, Call.SHUTDOWN, payload)
+
+    def begin_anew(self) -> None:
+        """What an execution environment has for itself is as at its beginning; it has shut down. Its time goes on."""
+        with self._lock:
+            self._phases.move(Trigger.RESTART)
+            self._violations.ending = False
+            self._init_ms = None
+            self._told_until.clear()
+            self._shutting_down.clear()
+            self._reception.begin_anew()
+            self._engine.begin_anew()
+            self._journal.add(Restarted())
 
     def _may_end_by_itself(self, process: ExtensionProcess, *, all_polls: bool) -> bool:
         """It is told of the shutdown, or on its way out already; it may have registered under another name."""
@@ -280,7 +349,7 @@ class Stage:
     def _shutdown_limit_ms(self) -> int:
         alive = [one for one in self._extensions if not one.failed]
         kind = "none" if not alive else "internal" if all(one.internal for one in alive) else "external"
-        return SHUTDOWN_LIMITS_MS[kind]
+        return min(SHUTDOWN_LIMITS_MS[kind], round(self._settings.shutdown_timeout_s * 1000))
 
     def _deadline_ms(self, extension: LiveExtension, remaining_ms: float) -> int:
         """A deadline in the clock that the recipient can see: a child process always sees real time."""

@@ -5,10 +5,11 @@ from threading import Condition
 
 from ..api.desk import Desk
 from ..api.parties import Extensions
+from ..model.checks import require
 from ..model.errors import MisuseError
 from ..model.facts import Outcome, Refused, Registered, Subscribed
 from ..model.records import Buffering, Extension, Subscription
-from ..protocol.contract import Profile
+from ..protocol.profiles import Profile
 
 
 class StandIn:
@@ -22,8 +23,7 @@ class StandIn:
 
     def register(self, name: str, events: tuple[str, ...]) -> Extension:
         """See LambdaTelemetry.register."""
-        if not isinstance(name, str):
-            raise MisuseError(f"name={name!r} is not valid: it must be the name of an extension, a str")
+        require(isinstance(name, str), "name", name, "the name of an extension, a str")
         with self._lock:
             outcome = self._desk.register(name, events)
         if isinstance(outcome, Registered):

@@ -60,7 +60,7 @@ class Violations:
         if refused.rejection is not None:
             for expectation in self.expected:
                 covered = expectation.covers(refused.rejection) or covered
-        if refused.route in _CALLS and not covered:
+        if not covered and not (refused.status >= 500):
             self.add(describe_refusal(_CALLS[refused.route], refused))
 
     def add(self, text: str) -> None:
@@ -101,8 +101,23 @@ def expecting(violations: Violations, match: object, lock: Condition) -> Iterato
             violations.expected = [one for one in violations.expected if one is not expected]
 
 
-_CALLS = {"subscribe": "Subscribe", "register": "Register"}
-"""The calls whose refusal is a violation, by route."""
+_CALLS = {
+    "subscribe": "Subscribe",
+    "register": "Register",
+    "next": "Next",
+    "init_error": "The report of an init error",
+    "exit_error": "The report of an exit error",
+}
+"""What a refused call is called, by route."""
+
+
+def describe_thread_death(name: str, words: str) -> str:
+    """A thread that died of an exception, for a person."""
+    return (
+        f"thread {name!r} of this process died: {words}.\n"
+        "  If it is an extension's, the extension has crashed: on Lambda that ends the environment. Let it handle the"
+        " error, or report it (…/extension/exit/error)."
+    )
 
 
 def describe_refusal(call: str, refused: Refused) -> str:

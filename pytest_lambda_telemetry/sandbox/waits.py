@@ -1,6 +1,6 @@
 """Bounded waits, in real seconds, for extensions in other threads or processes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from threading import Condition
 from typing import TypeVar
@@ -17,6 +17,7 @@ from .children import Children
 from .violations import ExpectedRejection, Violations
 
 T = TypeVar("T")
+_ABOUT_TO_S, _IMPATIENT_S, _LOOK_S = 0.05, 0.005, 0.001
 _LOOK_AGAIN_S = 0.01  # a predicate of the user's may depend on what no notification announces
 
 
@@ -41,6 +42,7 @@ class Waits:
         self._children = children
         self._violations = violations
         self._runtime_api = runtime_api
+        self._kept_waiting = False
 
     def extension(self, name: str | None, timeout: float) -> Extension:
         """Wait until the extension of this name, or any, has registered."""
@@ -66,7 +68,7 @@ class Waits:
 
         def found() -> Extension | None:
             wanted = [one for one in self._extensions if name == one.name or (name is None and not one.failed)]
-            if not wanted or not all(one.asking for one in wanted):
+            if not wanted or not all(one.asking for one in wanted) or (name is None and self._children.unregistered):
                 return None
             return wanted[0].snapshot
 
@@ -88,16 +90,43 @@ class Waits:
                     raise WaitTimeout(self._story(f"{predicate_name(predicate)} to hold", timeout))
                 self._lock.wait(min(remaining, _LOOK_AGAIN_S))
 
-    def all_waiting(self, timeout: float) -> list[str]:
-        """Wait until every extension that is alive asks for its next event; the names of those that do not."""
+    def late(self) -> list[str]:
+        """The extensions that are alive and do not ask for their next event, those not registered yet among them."""
+        with self._lock:
+            silent = [one.name for one in self._extensions if not (one.waiting or one.failed or self._dead(one.name))]
+            return silent + [process.name for process in self._children.unregistered]
+
+    def let_ask(self) -> list[str]:
+        """Give those that are about to ask for their next event a short real moment; who has not asked then.
+
+        A child has it until it rests, code in this process for a few hundredths of a second; one that was waited for in
+        vain is not waited for so long again.
+        """
+        with self._lock:
+            patience_s = _IMPATIENT_S if self._kept_waiting else _ABOUT_TO_S
+            deadline = Real.monotonic() + patience_s
+            while late := self.late():
+                remaining = deadline - Real.monotonic()
+                settled = self._children.settled(late)
+                if self._turns.interrupted or settled or (settled is None and remaining <= 0):
+                    self._kept_waiting = settled is None
+                    break
+                self._lock.wait(_LOOK_S if settled is False else remaining)
+            return late
+
+    def all_waiting(self, timeout: float, until: Callable[[Sequence[str]], float] = lambda _late: 0.0) -> list[str]:
+        """Wait until every extension that is alive asks for its next event; the names of those that do not.
+
+        At least until `until` of those names, a moment of the real monotonic clock.
+        """
         deadline = Real.monotonic() + timeout
         with self._lock:
-            while True:
-                late = [one.name for one in self._extensions if not (one.waiting or one.failed or self._dead(one.name))]
-                remaining = deadline - Real.monotonic()
-                if not late or remaining <= 0 or self._turns.interrupted:
-                    return late
+            while late := self.late():
+                remaining = max(deadline, until(late)) - Real.monotonic()
+                if remaining <= 0 or self._turns.interrupted:
+                    break
                 self._lock.wait(remaining)
+            return late
 
     def _until(self, found: Callable[[], T | None], wanted: str, name: str | None, timeout: float) -> T:
         deadline = Real.monotonic() + arguments.timeout(timeout)

@@ -87,11 +87,12 @@ class Invoked:
     ) -> Event:
         """platform.report: the function ran for `ran_ms`, extensions went on for `overhead_ms`.
 
-        None is for an invocation that was cut short: its report has no span. `before_ms` is what was done within the
-        invocation before its start; `used_mb` overrides the memory used.
+        None is for no extensions, or an invocation that was cut short: the report then has no span. `before_ms` is what
+        was done within the invocation before its start; `used_mb` overrides the memory used.
         """
         if self.managed:
-            overhead_ms, spans = None, response_spans(ran_ms) if status == "success" else None
+            overhead_ms = None
+            spans = response_spans(ran_ms) if status == "success" else None
         else:
             spans = None if overhead_ms is None else overhead_spans(overhead_ms)
         return events.platform_report(

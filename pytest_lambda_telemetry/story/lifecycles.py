@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Literal, Self, TypedDict, Unpack, get_args
 
 from .. import events
+from ..model.checks import is_one_of
 from ..model.errors import MisuseError
-from ..model.event import Event, Record
+from ..model.event import Event, Log
 from ..protocol import schema
 from ..protocol.fields import listed, number, time_of, whole
 from ..protocol.projection import moment
@@ -20,9 +21,6 @@ from . import endings
 from .init import MANAGED_INSTANCES, Init, extension_stands, subscribed
 from .invocation import Invoked
 from .steps import Action, EndInit
-
-Log = Record | Event
-"""A log of a ready-made script: a line, object or other JSON value of the function's, or an event of any kind."""
 
 Timed = tuple[float, Action]
 
@@ -143,7 +141,7 @@ class _Invocation:
             status,
             error_type,
             self.duration_ms,
-            self.overhead_ms,
+            self.overhead_ms or None,
             before_ms=before_ms,
             init_duration_ms=init_duration_ms,
             restore_duration_ms=restore_duration_ms,
@@ -263,7 +261,7 @@ class Lifecycles:
         runtimeDone and no freeze, and the report has what it has there; see `concurrent`.
         """
         listed(get_args(InitializationType))("initialization_type", initialization_type)
-        if status not in ("success", "error"):
+        if not is_one_of(status, ("success", "error")):
             raise MisuseError(
                 f'status={status!r}: an invocation that returns is "success" or "error";'
                 " for the others use Script.timeout, Script.crash or Script.out_of_memory"

@@ -145,7 +145,13 @@ _TELLERS: dict[type, Callable[[Any], Line]] = {  # Any: each teller takes the cl
     facts.InitEnded: lambda _fact: ("lifecycle", "Lambda", "init ended", ""),
     facts.Froze: lambda _fact: ("lifecycle", "Lambda", "the environment freezes", ""),
     facts.Thawed: lambda _fact: ("lifecycle", "Lambda", "the environment thaws", ""),
-    facts.NeverAsked: lambda fact: ("note", fact.who, "did not ask for its next event", "extension-timeout"),
+    facts.Restarted: lambda _fact: ("lifecycle", "Lambda", "a new execution environment begins", ""),
+    facts.NeverAsked: lambda fact: (
+        "note",
+        fact.who,
+        "did not ask for its next event" if fact.registered else "did not register",
+        "extension-timeout",
+    ),
     facts.Emitted: _emitted,
     facts.Replayed: lambda fact: ("event", "Lambda", f"replay of {len(fact.numbers)} early events", fact.who),
     facts.InitTelemetryLost: lambda fact: (
@@ -185,6 +191,7 @@ _TELLERS: dict[type, Callable[[Any], Line]] = {  # Any: each teller takes the cl
         "",
     ),
     facts.UnknownName: _unknown_name,
+    facts.ThreadDied: lambda fact: ("note", fact.who, f"the thread died: {fact.words}", ""),
     facts.Hinted: lambda fact: ("note", fact.who, fact.hint, ""),
 }
 

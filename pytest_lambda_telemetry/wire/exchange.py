@@ -1,7 +1,7 @@
 """HTTP/1.1 on one accepted connection: bytes to requests, responses to bytes.
 
-The head of a request is read by the standard library; framing is stricter than there, because what a real server would
-refuse must not get through here.
+Strict, because what a real server would refuse must not get through here, and because a request that two readers
+could understand differently must not bring a second one with it.
 """
 
 import re
@@ -9,27 +9,29 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from email import errors as defects
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
 
 from ..model.headers import Headers
 from ..real import Real
+from .framing import (
+    LINE_LIMIT,
+    TOKEN,
+    BadFraming,
+    Ended,
+    Fields,
+    Reader,
+    check_field,
+    connection_options,
+    read_chunks,
+    read_fields,
+    values,
+)
 from .sockets import DeadlineSocket
 
-_LINE_LIMIT = 65536
-_TRAILER_LIMIT = 100
-_BLOCK = 65536
-_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]")
+_METHOD = re.compile(TOKEN)
+_REQUEST_LINE = re.compile(rb"(%b) ([\x21-\x7e\x80-\xff]+) HTTP/([0-9])\.([0-9])\r?\n" % TOKEN)
 _LENGTH = re.compile(r"[0-9]{1,18}")
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
-_BAD_FIELDS = (
-    defects.FirstHeaderLineIsContinuationDefect,
-    defects.InvalidHeaderDefect,
-    defects.MisplacedEnvelopeHeaderDefect,
-    defects.MissingHeaderBodySeparatorDefect,
-)
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -118,71 +120,78 @@ def plain_error(status: int, message: str) -> HttpResponse:
 def render(response: HttpResponse, *, connection: str | None, head_only: bool = False) -> bytes:
     """The bytes of an answer. `connection` is that header's value, None to leave it out.
 
-    Raises UnicodeEncodeError for a header that is not Latin-1.
+    Raises ValueError for a header that cannot be sent.
     """
-    lines = [f"HTTP/1.1 {response.status} {_PHRASES.get(response.status, '')}"]
     bodiless = response.status in (204, 304)
+    fields: Fields = []
     if not bodiless:
         if response.content_type is not None:
-            lines.append(f"Content-Type: {response.content_type}")
-        lines.append(f"Content-Length: {len(response.body)}")
-    lines += [f"{name}: {value}" for name, value in response.headers]
+            fields.append(("Content-Type", response.content_type))
+        fields.append(("Content-Length", str(len(response.body))))
+    fields += response.headers
     if connection:
-        lines.append(f"Connection: {connection}")
+        fields.append(("Connection", connection))
+    for name, value in fields:
+        check_field(name, value)
+    lines = [f"HTTP/1.1 {response.status} {_PHRASES.get(response.status, '')}"]
+    lines += [f"{name}: {value}" for name, value in fields]
     head = "\r\n".join([*lines, "", ""]).encode("latin-1")
     return head if bodiless or head_only else head + response.body
 
 
-class Exchange(BaseHTTPRequestHandler):
+class Exchange:
     """Reads requests from, and writes answers to, one connection, by one thread.
 
     A request must be complete `limits.request_s` after its first byte; between requests there is no limit.
+    `ends` tells that the client wants the connection to end with the answer to the request that was read last.
     """
 
-    protocol_version = "HTTP/1.1"
-
     def __init__(self, sock: DeadlineSocket, limits: Limits, wording: Wording, expired: Callable[[], bool]) -> None:
-        # the base class's constructor would serve at once, with calls of its own in between
         self._sock = sock
         self._limits = limits
         self._wording = wording
         self._expired = expired
-        self.rfile = self._reader = sock.makefile("rb")
-        self.command = ""
-        self.request_version = ""
-        self.close_connection = False
+        self._reader = Reader(sock)
+        self._method = ""
+        self._version = ""
+        self.ends = False
 
     def read(self) -> HttpRequest | None:
         """The next request; None when the client closed instead. Raises Malformed, or OSError where it broke off."""
         self._sock.deadline = None
-        while (first := self._reader.peek(1)[:1]) in (b"\r", b"\n"):  # some clients end a body with an empty line
-            self._reader.read(1)
-        if not first:
+        self._skip_empty_lines()
+        if not self._reader.peek(1):
             return None
         self._sock.deadline = Real.monotonic() + self._limits.request_s
         request = None
         try:
-            target = self._read_head()
+            target = self._read_request_line()
+            fields = self._read_header()
             request = HttpRequest(
-                method=self.command,
+                method=self._method,
                 target=target,
-                headers=Headers((name, value.strip(" \t")) for name, value in self.headers.items()),
+                headers=Headers(fields),
                 body=b"",
                 alive=self._alive,
                 expired=self._expired,
             )
-            return replace(request, body=self._read_body())
+            return replace(request, body=self._read_body(fields))
         except TimeoutError:
             late = f"the request was not complete {self._limits.request_s:g} s after its first byte"
-            raise Malformed(408, late) from None
-        except Malformed as problem:
-            problem.request = request
-            raise
+            problem = Malformed(408, late)
+        except Ended:
+            problem = Malformed(400, "the connection ended in the middle of the request")
+        except BadFraming as bad:
+            problem = Malformed(bad.status, str(bad))
+        except Malformed as refusal:
+            problem = refusal
+        problem.request = request
+        raise problem
 
     def render(self, response: HttpResponse, *, close: bool) -> bytes:
-        """The bytes of an answer, which says so when the connection ends with it. Raises UnicodeEncodeError."""
-        kept = "keep-alive" if self.request_version == "HTTP/1.0" else None
-        return render(response, connection="close" if close else kept, head_only=self.command == "HEAD")
+        """The bytes of an answer, which says so when the connection ends with it. Raises ValueError."""
+        kept = "keep-alive" if self._version == "HTTP/1.0" else None
+        return render(response, connection="close" if close else kept, head_only=self._method == "HEAD")
 
     def write(self, data: bytes) -> None:
         """Write an answer. Raises OSError."""
@@ -196,45 +205,34 @@ class Exchange(BaseHTTPRequestHandler):
             self._sock.deadline = Real.monotonic() + self._limits.drain_s
             self._sock.drain(self._limits.drain_bytes)
 
-    def close(self) -> None:
-        """Let go of the connection; the socket itself is its owner's to close."""
-        self._reader.close()
-
     def _alive(self) -> bool:
         return not self._sock.gone()
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """How the standard library's parser reports what it does not accept."""
-        raise Malformed(int(code), explain or message or HTTPStatus(code).phrase)
+    def _skip_empty_lines(self) -> None:
+        """Some clients end a body with an empty line that belongs to nothing."""
+        while (start := self._reader.peek(1)) in (b"\r", b"\n"):
+            if start == b"\r" and self._reader.peek(2) != b"\r\n":
+                return
+            self._reader.line()
 
-    def handle_expect_100(self) -> bool:
-        """Put off until the length of the body is known: a body too large is better not sent at all."""
-        return True
-
-    def _read_head(self) -> str:
-        """Read the request line and the header fields; the target, reduced to its path."""
-        start = self._reader.peek(1)
-        if not _TOKEN.match(start):
-            raise Malformed(400, f"not an HTTP request: it begins with {start[:40]!r}")
-        line = self.raw_requestline = self._reader.readline(_LINE_LIMIT + 1)
-        if len(line) > _LINE_LIMIT:
-            raise Malformed(414, f"the request line is longer than {_LINE_LIMIT} bytes")
-        self._check_complete()
-        if len(line.split()) != 3:
+    def _read_request_line(self) -> str:
+        """Read the request line; the target, reduced to its path."""
+        if not _METHOD.match(self._reader.buffer):  # before a line of it is complete: it may never be
+            raise Malformed(400, f"not an HTTP request: it begins with {bytes(self._reader.buffer[:40])!r}")
+        line = self._reader.line()
+        if not line.endswith(b"\n"):
+            raise Malformed(414, f"the request line is longer than {LINE_LIMIT} bytes")
+        found = _REQUEST_LINE.fullmatch(line)
+        if not found:
             raise Malformed(400, f"not an HTTP/1.1 request line: {line[:80]!r}")
-        self.parse_request()
-        self._check_complete()
-        if not self.request_version.startswith("HTTP/1."):
-            raise Malformed(505, f"{self.request_version} is not spoken here; use HTTP/1.1")
-        if any(isinstance(defect, _BAD_FIELDS) for defect in self.headers.defects):
-            raise Malformed(400, "a header line is malformed: each has the form Name: value, in printable characters")
-        folded = [name for name, value in self.headers.items() if "\n" in value or "\r" in value]
-        if folded:
-            raise Malformed(400, f"header {folded[0]} is folded over several lines, which HTTP/1.1 forbids")
-        return self._target(self.requestline.split()[1])
+        self._method, target, major, minor = (part.decode("latin-1") for part in found.groups())
+        self._version = f"HTTP/{major}.{minor}"
+        if major != "1":
+            raise Malformed(505, f"{self._version} is not spoken here; use HTTP/1.1")
+        return self._target(target)
 
     def _target(self, target: str) -> str:
-        if self.command == "CONNECT":
+        if self._method == "CONNECT":
             raise Malformed(405, f"CONNECT {target}: this is {self._wording.service}, not a proxy")
         if absolute := _ABSOLUTE.match(target):
             target = target[absolute.end() :]
@@ -243,26 +241,35 @@ class Exchange(BaseHTTPRequestHandler):
             raise Malformed(400, f"the request target {target!r} is neither a path nor a URI")
         return target
 
-    def _check_complete(self) -> None:
-        # the parser takes the end of the stream for the end of the header
-        if self._sock.ended:
-            raise Malformed(400, "the connection ended in the middle of the request")
+    def _read_header(self) -> Fields:
+        fields = read_fields(self._reader)
+        hosts = len(values(fields, "host"))
+        if hosts > 1:
+            raise Malformed(400, f"{hosts} Host lines were sent; send one")
+        if not hosts and self._version != "HTTP/1.0":
+            raise Malformed(400, f"there is no Host line, which {self._version} demands")
+        options = connection_options(fields)
+        self.ends = "close" in options or (self._version == "HTTP/1.0" and "keep-alive" not in options)
+        return fields
 
-    def _read_body(self) -> bytes:
-        encodings = self.headers.get_all("Transfer-Encoding", [])
-        lengths = self.headers.get_all("Content-Length", [])
+    def _read_body(self, fields: Fields) -> bytes:
+        encodings = values(fields, "transfer-encoding")
+        lengths = values(fields, "content-length")
         if encodings and lengths:
             raise Malformed(400, "both Transfer-Encoding and Content-Length were sent; send one")
-        if encodings and [encoding.strip().lower() for encoding in encodings] != ["chunked"]:
+        if encodings and self._version == "HTTP/1.0":
+            raise Malformed(400, "Transfer-Encoding was sent, which HTTP/1.0 does not have; send Content-Length")
+        if encodings and [encoding.lower() for encoding in encodings] != ["chunked"]:
             raise Malformed(400, f"Transfer-Encoding {', '.join(encodings)!r} is unknown; chunked is the only one")
-        if lengths and (len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0].strip())):
+        if lengths and (len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0])):
             raise Malformed(400, f"Content-Length {', '.join(lengths)!r} is not one non-negative integer")
         length = int(lengths[0]) if lengths else 0
-        if self.headers.get("Expect", "").lower() == "100-continue" and self.request_version != "HTTP/1.0":
+        expected = ", ".join(values(fields, "expect"))
+        if expected.lower() == "100-continue" and self._version != "HTTP/1.0":
             if length > self._limits.body_bytes:
                 raise self._too_large()
             self._sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        return self._gather(self._chunks() if encodings else self._counted(length))
+        return self._gather(read_chunks(self._reader) if encodings else self._reader.counted(length))
 
     def _gather(self, pieces: Iterator[bytes]) -> bytes:
         """Join a body; one that is too large is read on for a while, so that the client gets to see the refusal."""
@@ -279,7 +286,7 @@ class Exchange(BaseHTTPRequestHandler):
                     self._sock.deadline = Real.monotonic() + limits.drain_s
                 elif size > limits.drain_bytes:
                     break
-        except (Malformed, OSError):
+        except (BadFraming, OSError):
             if size <= limits.body_bytes:
                 raise
         if size > limits.body_bytes:
@@ -288,31 +295,3 @@ class Exchange(BaseHTTPRequestHandler):
 
     def _too_large(self) -> Malformed:
         return Malformed(413, self._wording.too_large)
-
-    def _counted(self, length: int) -> Iterator[bytes]:
-        while length:
-            piece = self._reader.read(min(length, _BLOCK))
-            if not piece:
-                raise Malformed(400, f"the connection ended {length} bytes before the Content-Length was reached")
-            length -= len(piece)
-            yield piece
-
-    def _chunks(self) -> Iterator[bytes]:
-        while True:
-            line = self._reader.readline(_LINE_LIMIT)
-            self._check_complete()
-            size = _CHUNK.fullmatch(line)
-            if not size:
-                raise Malformed(400, f"bad chunk: expected its size in hexadecimal, got {line[:40]!r}")
-            length = int(size[1], 16)
-            if not length:
-                break
-            yield from self._counted(length)
-            if (end := self._reader.read(2)) != b"\r\n":
-                raise Malformed(400, f"bad chunk: expected a line end after {length} bytes, got {end!r}")
-        for _ in range(_TRAILER_LIMIT):
-            line = self._reader.readline(_LINE_LIMIT)
-            self._check_complete()
-            if line in (b"\r\n", b"\n"):
-                return
-        raise Malformed(431, f"more than {_TRAILER_LIMIT} trailer lines follow the body")

@@ -1,23 +1,24 @@
 """Delivers batches to listeners on this machine's loopback, over HTTP or TCP, within a real-time limit.
 
-Whatever host a destination names, the bytes go to 127.0.0.1; no proxy is used and no redirect followed.
+Whatever host a destination names, the bytes stay on this machine; no proxy is used and no redirect followed.
 """
 
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from http.client import BadStatusLine, HTTPException, HTTPResponse, RemoteDisconnected
 from socket import SHUT_RDWR
 from typing import Protocol
 from urllib.parse import quote
 
 from ..real import Real
-from .sockets import DeadlineSocket, connect
+from .answer import Answer, NoAnswer
+from .framing import BadFraming
+from .sockets import LOOPBACK, DeadlineSocket, connect
 
-_ANSWER_LIMIT = 1 << 20
-_BLOCK = 65536
-_QUOTE_LIMIT = 60
+REFUSED = "connection refused"
+"""The error of an attempt for which nobody was there."""
+_SLOW_S = 0.1
 
 
 class Destination(Protocol):
@@ -44,23 +45,30 @@ class Outcome:
     status: int | None
     error: str | None
     duration_ms: float
+    timed_out: bool = False
 
 
 class Sender:
     """Sends one batch at a time and keeps connections between batches; for one thread at a time.
 
     `timeout_s` is how long an attempt may take, from connecting to the end of the answer's header, in real seconds.
+    `addresses_of` gives the loopback addresses at which a key's listener may be, in the order in which they are tried.
+    While `on_slow` is set, it is called with the key when an answer has not come after a tenth of a second.
     """
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(
+        self, timeout_s: float, addresses_of: Callable[[object], Sequence[str]] = lambda _key: (LOOPBACK,)
+    ) -> None:
         self.timeout_s = timeout_s
+        self.addresses_of = addresses_of
+        self.on_slow: Callable[[object], None] | None = None
         self._idle: dict[int, tuple[object, DeadlineSocket]] = {}  # HTTP: the subscription that used a port last
         self._streams: dict[object, DeadlineSocket] = {}  # TCP: by subscription
         self._current: DeadlineSocket | None = None
         self._abandoned = False
 
-    def send(self, destination: Destination, body: bytes, *, key: object) -> Outcome:
-        """Deliver `body` as it is, once. `key` (hashable) tells subscriptions apart.
+    def send(self, destination: Destination, body: bytes, *, key: object, within_s: float | None = None) -> Outcome:
+        """Deliver `body` as it is, once. `key` (hashable) tells subscriptions apart; `within_s` allows less time.
 
         Over HTTP it is acknowledged by a 2xx status, over TCP by having been written. Never raises for what the
         network or the listener does.
@@ -72,7 +80,7 @@ class Sender:
                 return None
             return self._post(destination.port, _request(destination, body), key, deadline)
 
-        return self._attempt(deliver)
+        return self._attempt(deliver, within_s)
 
     def break_off(self, destination: Destination, body: bytes, *, key: object) -> Outcome:
         """Send what `send` would, but only half of the body, then reset the connection."""
@@ -81,7 +89,7 @@ class Sender:
         def deliver(deadline: float) -> None:
             self.forget(key)
             self._take_idle(destination.port, key)
-            sock = connect(destination.port, deadline)
+            sock = self._connect(destination.port, key, deadline)
             try:
                 whole = body if destination.protocol == "TCP" else _request(destination, body)
                 sock.sendall(whole[: len(whole) - half])
@@ -119,20 +127,29 @@ class Sender:
             stream.close()
         self._streams.clear()
 
-    def _attempt(self, deliver: Callable[[float], int | None]) -> Outcome:
+    def _connect(self, port: int, key: object, deadline: float) -> DeadlineSocket:
+        *others, last = self.addresses_of(key)
+        for address in others:
+            with suppress(ConnectionRefusedError):
+                return connect(port, deadline, address)
+        return connect(port, deadline, last)
+
+    def _attempt(self, deliver: Callable[[float], int | None], within_s: float | None = None) -> Outcome:
         started = Real.monotonic()
         status = error = None
-        self._abandoned = False
+        timed_out = self._abandoned = False
+        limit_s = self.timeout_s if within_s is None else min(within_s, self.timeout_s)
         try:
-            status = deliver(started + self.timeout_s)
-        except (OSError, HTTPException) as failure:
+            status = deliver(started + limit_s)
+        except (OSError, BadFraming) as failure:
+            timed_out = isinstance(failure, TimeoutError) and not self._abandoned
             error = "given up: the call was cancelled" if self._abandoned else self._in_words(failure)
         finally:
             self._current = None
         ok = error is None and (status is None or 200 <= status < 300)
-        return Outcome(ok, status, error, (Real.monotonic() - started) * 1000)
+        return Outcome(ok, status, error, (Real.monotonic() - started) * 1000, timed_out)
 
-    def _in_words(self, failure: OSError | HTTPException) -> str:
+    def _in_words(self, failure: OSError | BadFraming) -> str:
         return next(words(self, failure) for kind, words in _WORDS if isinstance(failure, kind))
 
     def _post(self, port: int, request: bytes, key: object, deadline: float) -> int:
@@ -145,7 +162,7 @@ class Sender:
                 if kept.received or self._abandoned:
                     raise
                 # the listener closed an idle connection just as we used it: that is no failed attempt
-        return self._exchange(connect(port, deadline), port, request, key, deadline)
+        return self._exchange(self._connect(port, key, deadline), port, request, key, deadline)
 
     def _take_idle(self, port: int, key: object) -> DeadlineSocket | None:
         """The connection kept for `port` if it is `key`'s and still open; any other one there is closed."""
@@ -160,16 +177,16 @@ class Sender:
     def _exchange(self, sock: DeadlineSocket, port: int, request: bytes, key: object, deadline: float) -> int:
         """Send a request and read the answer; the connection is kept when both went through to their ends."""
         sock.deadline, self._current = deadline, sock
+        answer = Answer(sock)
         keep = whole = False
         try:
-            with suppress(ConnectionError):  # there may be an answer all the same
-                whole = sock.write(request, on_input=_stop)
-            with _Answer(sock, method="POST") as answer:
-                answer.begin()
-                if sock.ended:
-                    raise HTTPException("it ended within its header")
-                keep = _read_to_end(answer, sock) and whole and not answer.will_close
-                return answer.status
+            with suppress(ConnectionError, TimeoutError):  # there may be an answer all the same
+                whole = sock.write(request, on_input=answer.take_early)
+            if self.on_slow is not None and not sock.readable(_SLOW_S):
+                self.on_slow(key)
+            answer.read_head()
+            keep = answer.read_body() and whole
+            return answer.status
         finally:
             if keep:
                 self._idle[port] = key, sock
@@ -185,7 +202,7 @@ class Sender:
                     stream.close()
                     stream = None
             if stream is None:
-                stream = connect(port, deadline)
+                stream = self._connect(port, key, deadline)
             self._current = stream
             if not stream.write(body, on_input=stream.drop_input):
                 raise ConnectionResetError("the listener closed the connection")
@@ -194,16 +211,6 @@ class Sender:
                 stream.close()
             raise
         self._streams[key] = stream
-
-
-class _Answer(HTTPResponse):
-    """An answer that passes over every interim one (1xx), not only over 100 Continue."""
-
-    def begin(self) -> None:
-        super().begin()
-        while self.status < 200:
-            self.headers = None  # type: ignore[assignment]  # what makes the base class begin again
-            super().begin()
 
 
 def _request(destination: Destination, body: bytes) -> bytes:
@@ -218,36 +225,12 @@ def _request(destination: Destination, body: bytes) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def _stop() -> bool:
-    """On input while a request is being sent: the listener answers early, so the rest of it is not wanted."""
-    return False
-
-
-def _read_to_end(answer: HTTPResponse, sock: DeadlineSocket) -> bool:
-    """Read and forget the body; whether its end was reached. Raises HTTPException for bad chunks."""
-    try:
-        for _ in range(_ANSWER_LIMIT // _BLOCK):
-            if not answer.read(_BLOCK):
-                return not sock.ended
-    except (HTTPException, ValueError):
-        if not sock.ended:
-            raise HTTPException("its body has bad chunks") from None
-    except OSError:
-        pass  # reset, or never ending: the status has been given
-    return False
-
-
-def _quoted(text: str) -> str:
-    return repr(text if len(text) <= _QUOTE_LIMIT else f"{text[:_QUOTE_LIMIT]}…")
-
-
 _WORDS: tuple[tuple[type[Exception], Callable[[Sender, Exception], str]], ...] = (
-    (ConnectionRefusedError, lambda sender, failure: "connection refused"),
-    (RemoteDisconnected, lambda sender, failure: "connection closed without an answer"),
+    (ConnectionRefusedError, lambda sender, failure: REFUSED),
+    (NoAnswer, lambda sender, failure: "connection closed without an answer"),
     (ConnectionError, lambda sender, failure: "connection reset"),
     (TimeoutError, lambda sender, failure: f"timed out after {sender.timeout_s} s"),
-    (BadStatusLine, lambda sender, failure: f"not an HTTP answer: {_quoted(str(failure.args[0]))}"),
-    (HTTPException, lambda sender, failure: f"not an HTTP answer: {failure}"),
+    (BadFraming, lambda sender, failure: f"not an HTTP answer: {failure}"),
     (OSError, lambda sender, failure: str(failure)),
 )
 """What each failure is called; the first kind that fits."""

@@ -87,7 +87,6 @@ class _Connection:
             # is nobody left to tell
             pass
         finally:
-            exchange.close()
             with self._lock:
                 self._sock.close()
 
@@ -114,7 +113,7 @@ class _Connection:
             response = self.attachment.handler(request)
             if response is None:
                 return False
-            close = response.close or exchange.close_connection or self._expired
+            close = response.close or exchange.ends or self._expired
             data = exchange.render(response, close=close)
         except BaseException as error:  # pytest's own outcomes are no Exceptions
             problem = Malformed(500, f"{type(error).__name__} in {self._server.wording.handler}: {error}")

@@ -33,7 +33,7 @@ from tests.support.helpers import EXTENSION, IDENTIFIER, TELEMETRY, Listener, su
 
 COROUTINES = {
     *("wait_for_extension", "wait_for_subscription", "wait_until_ready", "wait_until", "emit", "push", "advance"),
-    *("flush", "play", "invoke", "end_init", "shutdown"),
+    *("flush", "play", "invoke", "end_init", "shutdown", "restart"),
 }
 CONTEXTS = {"invocation", "expect_rejection"}
 MS = timedelta(milliseconds=1)
@@ -122,6 +122,7 @@ def test_the_blocks_are_async_context_managers(async_lambda_telemetry: AsyncLamb
 # --- a blocking call inside a loop ------------------------------------------------------------------------------------
 
 BLOCKING: dict[str, Callable[[LambdaTelemetry], object]] = {
+    "restart": lambda sync: sync.restart(),
     "wait_for_extension": lambda env: env.wait_for_extension(),
     "wait_for_subscription": lambda env: env.wait_for_subscription(),
     "wait_until_ready": lambda env: env.wait_until_ready(),
@@ -477,7 +478,7 @@ async def test_an_invocation_cancelled_inside_its_block_is_over(async_lambda_tel
         while not seen:
             await asyncio.sleep(0)
         await cancel(invoking)
-        assert seen[0].status == "error"
+        assert seen[0].status == "success"  # that the test gave up is no error of the function
         with pytest.raises(MisuseError):
             seen[0].log("too late")
         assert (await env.invoke()).outcome == "completed"

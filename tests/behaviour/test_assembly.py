@@ -40,7 +40,7 @@ def test_a_clock_a_sender_and_a_server_can_be_handed_in_and_stay_their_owners() 
 def test_an_assembly_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     before = threading.active_count(), socket.getaddrinfo, dict(os.environ)
 
-    def refuse() -> None:
+    def refuse(_address: str) -> None:
         raise MisuseError("the names cannot be patched")
 
     monkeypatch.setattr(NAMES, "install", refuse)

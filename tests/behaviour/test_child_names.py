@@ -32,14 +32,24 @@ def lambda_telemetry_settings() -> Settings:
 
 
 LOOK_UP = "say([socket.gethostbyname(name) for name in ('sandbox.localdomain', 'sandbox')])"
-BOTH = "['127.0.0.1', '127.0.0.1']\n"
+
+
+def own_address() -> str:
+    """What the names resolve to in this process: the environment's own address, 127.x.y.z."""
+    address = socket.gethostbyname("sandbox")
+    assert address.startswith("127.")
+    return address
+
+
+def both() -> str:
+    return f"{[own_address()] * 2}\n"
 
 
 def test_the_names_resolve_in_a_child_and_in_this_process(lambda_telemetry: LambdaTelemetry, tmp_path: Path) -> None:
     child = lambda_telemetry.run_extension(program(tmp_path, LOOK_UP))
     assert child.wait() == 0
-    assert child.output == BOTH
-    assert [socket.gethostbyname(name) for name in ("sandbox.localdomain", "sandbox")] == ["127.0.0.1"] * 2
+    assert child.output == both()
+    assert [socket.gethostbyname(name) for name in ("sandbox.localdomain", "sandbox")] == [own_address()] * 2
 
 
 @pytest.mark.skipif(not shutil.which("getent"), reason="needs getent")
@@ -48,14 +58,14 @@ def test_any_program_resolves_them_where_namespaces_are_allowed(lambda_telemetry
         pytest.skip("this machine allows no mount namespace")
     child = lambda_telemetry.run_extension(["getent", "hosts", "sandbox.localdomain"])
     assert child.wait() == 0
-    assert child.output.split()[:2] == ["127.0.0.1", "sandbox.localdomain"]
+    assert child.output.split()[:2] == [own_address(), "sandbox.localdomain"]
 
 
 @pytest.mark.usefixtures("no_namespaces")
 def test_without_namespaces_a_python_child_resolves_them(lambda_telemetry: LambdaTelemetry, tmp_path: Path) -> None:
     child = lambda_telemetry.run_extension(program(tmp_path, LOOK_UP))
     assert child.wait() == 0
-    assert child.output == BOTH
+    assert child.output == both()
 
 
 @pytest.mark.usefixtures("no_namespaces")
@@ -65,7 +75,7 @@ def test_without_namespaces_a_node_child_resolves_them(lambda_telemetry: LambdaT
     script.write_text('require("dns").lookup("sandbox.localdomain", (error, address) => console.log(address));')
     child = lambda_telemetry.run_extension(["node", str(script)])
     assert child.wait(timeout=20) == 0
-    assert child.output == "127.0.0.1\n"
+    assert child.output == f"{own_address()}\n"
 
 
 @pytest.mark.usefixtures("no_namespaces")

@@ -192,7 +192,7 @@ def test_a_type_goes_to_those_who_subscribed_to_it() -> None:
 
 
 def test_nothing_comes_in_local_testing() -> None:
-    with Listener() as listener, LambdaTelemetry(Settings(local_testing=True)) as environment:
+    with Listener() as listener, LambdaTelemetry(Settings(local_testing=True, strict=False)) as environment:
         answer = subscribe(register(), subscribe_body(listener.port))
         assert (answer.status, answer.body["errorType"]) == (202, "Telemetry.NotSupported")
         environment.emit(*one_of_each("on-demand"))

@@ -82,6 +82,7 @@ def test_without_strict_a_refusal_ends_no_wait(lambda_telemetry: LambdaTelemetry
     assert len(lambda_telemetry.rejections) == 1
 
 
+@pytest.mark.lambda_telemetry(strict=False, extension_timeout_s=0.1)
 def test_waits_return_what_they_waited_for(lambda_telemetry: LambdaTelemetry) -> None:
     identifiers: list[str] = []
 

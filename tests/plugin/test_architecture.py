@@ -3,6 +3,7 @@
 import ast
 import importlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -45,6 +46,14 @@ ALLOWED: dict[str, set[str]] = {
     "model": set(),
     "real": set(),
 }
+
+PLUGIN = {
+    PACKAGE,
+    f"{PACKAGE}.plugin",
+    *(f"{PACKAGE}.plugin.{name}" for name in ("fixtures", "report", "session")),
+    f"{PACKAGE}.real",
+}
+"""The modules that every session of everyone who has the package installed pays for."""
 
 MOST_LINES = 400
 
@@ -166,19 +175,26 @@ def test_every_module_can_be_imported_first() -> None:
         importlib.import_module(name.removesuffix(".__init__"))
 
 
-def test_loading_the_plugin_loads_nothing_that_costs() -> None:
-    code = (
-        "import json, sys, pytest; before = set(sys.modules);"
-        "import pytest_lambda_telemetry.plugin;"
-        "print(json.dumps(sorted(set(sys.modules) - before)))"
+def loaded_by(*arguments: str) -> set[str]:
+    """The modules that a Python started with these arguments prints in its last line."""
+    environ = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True, env=environ)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_loading_the_plugin_loads_nothing_but_a_few_modules_of_ours() -> None:
+    tell = "import json, sys; print(json.dumps([*sys.modules]))"
+    added = loaded_by("-c", f"import pytest, {PACKAGE}.plugin; {tell}") - loaded_by("-c", f"import pytest; {tell}")
+    assert added == PLUGIN
+
+
+def test_a_session_that_does_not_use_the_fixture_loads_nothing_more(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(
+        "import json, sys\ndef pytest_unconfigure(): print(json.dumps([*sys.modules]))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = json.loads(done.stdout)
-    ours = [name for name in loaded if name.startswith(PACKAGE)]
-    plugin = [f"{PACKAGE}.plugin", *(f"{PACKAGE}.plugin.{name}" for name in ("fixtures", "report", "session"))]
-    assert ours == [PACKAGE, *plugin, f"{PACKAGE}.real"]
-    costly = ("freezegun", "respx", "httpx", "http", "asyncio", "email", "ssl", "subprocess", "concurrent", "urllib")
-    assert [name for name in loaded if name.partition(".")[0] in costly] == []
+    (tmp_path / "test_it.py").write_text("import pytest\ndef test_it(tmp_path): pass\n")
+    session = ("-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", str(tmp_path))
+    assert loaded_by(*session, "-p", f"{PACKAGE}.plugin") - loaded_by(*session) == PLUGIN
 
 
 def test_using_the_fixture_loads_none_of_the_libraries_it_follows() -> None:

@@ -44,14 +44,16 @@ def test_b(environment, identifier): subscribe(identifier, {})
 def test_c(environment, identifier): pass
 def test_d(environment): assert 0
 def test_e(environment):
-    call("GET", "/unknown")
+    register("another")
     assert 0
 """
     )
     result.assert_outcomes(passed=3, errors=1, failed=2)
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_b*", "E *was refused: 400 ValidationError"])
     assert sum("- AWS Lambda telemetry -" in line for line in result.outlines) == 2
-    result.stdout.fnmatch_lines(["*_ test_d _*", "*_ test_e _*", "*- AWS Lambda telemetry -*", "*GET /unknown*404*"])
+    result.stdout.fnmatch_lines(
+        ["*_ test_d _*", "*_ test_e _*", "*- AWS Lambda telemetry -*", "*another*POST *register*"]
+    )
 
 
 def test_a_violation_in_the_setup_of_a_wide_fixture_belongs_to_the_first_test(run: Run) -> None:

@@ -1,8 +1,9 @@
-"""What a user installs: the wheel that hatchling builds from this tree, unpacked and looked at."""
+"""What a user installs or downloads: the wheel and the sdist that hatchling builds from this tree, looked at."""
 
 import configparser
 import email
 import importlib
+import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
-from hatchling.build import build_wheel
+from hatchling.build import build_sdist, build_wheel
 
 import pytest_lambda_telemetry
 
@@ -27,6 +28,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]
         name = build_wheel(str(directory))
     with zipfile.ZipFile(directory / name) as archive:
         yield archive
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The names of its files, from the top of the tree on."""
+    directory = tmp_path_factory.mktemp("sdist")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(ROOT)
+        name = build_sdist(str(directory))
+    with tarfile.open(directory / name) as archive:
+        return {one.name.partition("/")[2] for one in archive.getmembers() if one.isfile()}
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +66,17 @@ def test_files_that_are_no_modules_are_inside(wheel: zipfile.ZipFile, name: str)
 
 def test_the_license_is_inside(wheel: zipfile.ZipFile) -> None:
     assert wheel.read(f"{INFO}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
+
+
+def test_whoever_downloads_the_source_can_run_all_tests(sdist: set[str]) -> None:
+    """They read the README, the guide for contributors, and what CI and the hooks run."""
+    folders = ("pytest_lambda_telemetry", "tests", "examples", ".ci")
+    files = {path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()}
+    expected = {path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts}
+    top = {path for path in sdist if "/" not in path}
+    assert sdist - top == expected
+    named = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "pyproject.toml", ".pre-commit-config.yaml"}
+    assert top == named | {".gitignore", "PKG-INFO"}  # what hatchling adds by itself
 
 
 def test_pytest_finds_the_plugin(wheel: zipfile.ZipFile) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pytest_lambda_telemetry import Script, Settings, events
+from tests.support import readme_tables
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -132,6 +133,10 @@ def test_every_builder_script_and_file_named_exists_and_none_is_missing() -> Non
     ]
     for anchor in re.findall(r"\]\((#[^)]+)\)", README):
         assert anchor in anchors
+
+
+def test_the_table_of_the_profiles_is_made_from_the_code() -> None:
+    assert readme_tables.made_anew(README) == README, f"the README is not what the code says: {readme_tables.COMMAND}"
 
 
 def test_every_setting_named_in_a_marker_exists() -> None:

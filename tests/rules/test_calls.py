@@ -9,7 +9,8 @@ import pytest
 from pytest_lambda_telemetry.model.headers import Headers
 from pytest_lambda_telemetry.protocol import calls
 from pytest_lambda_telemetry.protocol.calls import Caller, Denied, Environment, LetIn, Reports, Subscribes, Waits
-from pytest_lambda_telemetry.protocol.contract import LOGS, MAX_SUBSCRIPTIONS, TELEMETRY, Api, Profile
+from pytest_lambda_telemetry.protocol.contract import LOGS, MAX_SUBSCRIPTIONS, TELEMETRY, Api
+from pytest_lambda_telemetry.protocol.profiles import Fidelity, Profile
 from pytest_lambda_telemetry.protocol.states import Call, ExtensionState
 from pytest_lambda_telemetry.protocol.strict_json import Body, read
 
@@ -159,7 +160,7 @@ def test_the_checks_of_subscribe_come_in_this_order() -> None:
 
 
 @pytest.mark.parametrize(("fidelity", "word"), [("documented", "OK"), ("observed", "AlreadySubscribed")])
-def test_the_very_same_body_again_changes_nothing(fidelity: str, word: str) -> None:
+def test_the_very_same_body_again_changes_nothing(fidelity: Fidelity, word: str) -> None:
     first = subscribe(BODY)
     assert isinstance(first, Subscribes)
     assert not first.again

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_lambda_telemetry.protocol.contract import Profile, Refusal
+from pytest_lambda_telemetry.protocol.contract import Refusal
+from pytest_lambda_telemetry.protocol.profiles import Profile
 from pytest_lambda_telemetry.protocol.registration import (
     canonical,
     error_report,

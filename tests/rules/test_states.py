@@ -29,11 +29,12 @@ EXTENSION = {
     "Exited": "",
 }
 
+SHUT_DOWN = "the environment has shut down: restart() begins a new one"
 ENVIRONMENT = {
     "init": "end_init=idle shutdown=shutdown close=closed",
     "idle": "invocation_start=invoke shutdown=shutdown close=closed",
     "invoke": "invocation_end=idle shutdown=shutdown close=closed",
-    "shutdown": "shutdown=shutdown close=closed",
+    "shutdown": "shutdown=shutdown close=closed restart=init",
     "closed": "shutdown=closed close=closed",
 }
 
@@ -98,9 +99,17 @@ def test_the_environment_moves_by_the_table(phase: str, trigger: str) -> None:
         ("idle", "invocation_end", "cannot end an invocation: init is over and no invocation is running"),
         ("invoke", "end_init", "cannot end init: an invocation is running: let it end first"),
         ("invoke", "invocation_start", "cannot start an invocation: an invocation is running: let it end first"),
-        ("shutdown", "end_init", "cannot end init: the environment has shut down: use a new one"),
-        ("shutdown", "invocation_start", "cannot start an invocation: the environment has shut down: use a new one"),
-        ("shutdown", "invocation_end", "cannot end an invocation: the environment has shut down: use a new one"),
+        ("shutdown", "end_init", f"cannot end init: {SHUT_DOWN}"),
+        (
+            "shutdown",
+            "invocation_start",
+            f"cannot start an invocation: {SHUT_DOWN}",
+        ),
+        (
+            "shutdown",
+            "invocation_end",
+            f"cannot end an invocation: {SHUT_DOWN}",
+        ),
         ("closed", "end_init", "cannot end init: the environment is closed: use a new one"),
         ("closed", "invocation_start", "cannot start an invocation: the environment is closed: use a new one"),
         ("closed", "invocation_end", "cannot end an invocation: the environment is closed: use a new one"),
@@ -114,7 +123,7 @@ def test_a_move_of_the_environment_that_cannot_be(phase: str, trigger: str, mess
 
 def test_every_pair_of_phase_and_trigger_is_decided() -> None:
     decided = set(moves(ENVIRONMENT))
-    assert len(decided) + 12 == len(list(product(Phase, Trigger)))
+    assert len(decided) + 16 == len(list(product(Phase, Trigger)))
 
 
 def test_init_is_over_in_every_phase_but_init() -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pytest_lambda_telemetry.model.records import Buffering, Destination
 from pytest_lambda_telemetry.protocol import contract
-from pytest_lambda_telemetry.protocol.contract import LOGS, TELEMETRY, Api, Profile, Refusal
+from pytest_lambda_telemetry.protocol.contract import LOGS, TELEMETRY, Api, Refusal
+from pytest_lambda_telemetry.protocol.profiles import Profile
 from pytest_lambda_telemetry.protocol.subscription import Accepted, validate
 
 DOCUMENTED, OBSERVED = Profile(), Profile(fidelity="observed")

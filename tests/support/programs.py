@@ -27,7 +27,7 @@ def register(name, events=("INVOKE", "SHUTDOWN")):
     answer, _ = call("POST", "/2020-01-01/extension/register", {"events": list(events)}, Name=name)
     return answer.getheader("Lambda-Extension-Identifier")
 
-def serve(on_batch=lambda batch: None, after=lambda batch: None):
+def serve(on_batch=lambda batch: None, after=lambda batch: None, port=0):
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             batch = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -39,7 +39,7 @@ def serve(on_batch=lambda batch: None, after=lambda batch: None):
             after(batch)
         def log_message(self, *args):
             pass
-    server = HTTPServer(("sandbox.localdomain", 0), Handler)
+    server = HTTPServer(("sandbox.localdomain", port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server.server_port
 

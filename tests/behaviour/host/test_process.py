@@ -14,8 +14,9 @@ import freezegun
 import pytest
 
 from pytest_lambda_telemetry.host import leftovers, process
+from pytest_lambda_telemetry.host.arguments import arguments, extension_name
 from pytest_lambda_telemetry.host.child_names import Resolution
-from pytest_lambda_telemetry.host.process import ExtensionProcess, address_in_use, arguments, extension_name
+from pytest_lambda_telemetry.host.process import ExtensionProcess, address_in_use
 from pytest_lambda_telemetry.model.errors import MisuseError, WaitTimeout
 
 PLAIN = Resolution("as it is")

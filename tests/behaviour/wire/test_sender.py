@@ -285,6 +285,7 @@ def test_chunks_and_interim_answers_leave_the_connection_usable(there: Listener,
     sender.close()
 
 
+BAD_CHUNK = "not an HTTP answer: bad chunk: expected its size in hexadecimal and a line end, got "
 BROKEN = {
     b"": "connection closed without an answer",
     b"hello\r\n\r\n": "not an HTTP answer: 'hello\\r\\n'",
@@ -292,12 +293,12 @@ BROKEN = {
     b"x" * 1000 + b"\r\n": f"not an HTTP answer: '{'x' * 60}…'",
     b"HTTP/1.1 OK\r\n\r\n": "not an HTTP answer: 'HTTP/1.1 OK\\r\\n'",
     b"HTTP/1.1 20\r\n\r\n": "not an HTTP answer: 'HTTP/1.1 20\\r\\n'",
-    b"HTTP/2 200\r\n\r\n": "not an HTTP answer: HTTP/2",
+    b"HTTP/2 200\r\n\r\n": "not an HTTP answer: 'HTTP/2 200\\r\\n'",
     b"HTTP/1.1 200 OK\r\n": "not an HTTP answer: it ended within its header",
-    b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200: "not an HTTP answer: got more than 100 headers",
-    b"HTTP/1.1 200 OK\r\nA: " + b"b" * 70_000: "not an HTTP answer: got more than 65536 bytes when reading header line",
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n": "not an HTTP answer: its body has bad chunks",
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n": "not an HTTP answer: its body has bad chunks",
+    b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200: "not an HTTP answer: there are more than 100 header lines",
+    b"HTTP/1.1 200 OK\r\nA: " + b"b" * 70_000: "not an HTTP answer: a header line is longer than 65536 bytes",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n": BAD_CHUNK + "b'zz\\r\\n'",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n": BAD_CHUNK + "b'-5\\r\\n'",
 }
 
 

@@ -17,6 +17,7 @@ from pytest_lambda_telemetry.wire.server import Server
 
 OK = HttpResponse(status=200, body=b'"OK"')
 PUT = b"PUT /t HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+CHUNKED = b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def as_json(status: int, message: str) -> HttpResponse:
@@ -186,13 +187,13 @@ def test_a_connection_serves_many_requests(server: Server, app: App) -> None:
 def test_pipelined_requests_are_answered_in_order(server: Server, app: App) -> None:
     server.attach(app.handle)
     lines = b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(3))
-    answer = talk(server, lines + b"GET /last HTTP/1.1\r\nConnection: close\r\n\r\n")
+    answer = talk(server, lines + b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert answer.count(b'"OK"') == 4
     assert [seen.target for seen in app.requests] == ["/0", "/1", "/2", "/last"]
 
 
 def test_head_is_answered_without_a_body(server: Server, app: App) -> None:
-    _, headers, body = parse(talk(server, b"HEAD / HTTP/1.1\r\nConnection: close\r\n\r\n"))
+    _, headers, body = parse(talk(server, b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
     assert (headers["Content-Length"], body) == ("4", b"")
 
 
@@ -241,14 +242,14 @@ def test_a_target_is_reduced_to_its_path(server: Server, app: App, sent: str, ta
 
 
 def test_a_chunked_body_is_decoded(server: Server, app: App) -> None:
-    head = b"PUT /t HTTP/1.1\r\nTransfer-Encoding: Chunked\r\nConnection: close\r\n\r\n"
+    head = b"PUT /t HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\nConnection: close\r\n\r\n"
     talk(server, head + b'3;ext="x"\r\n{"a\r\n0B\r\n": "0123456\r\n2\r\n"}\r\n0\r\nTrailer: x\r\n\r\n')
     assert app.requests[0].body == b'{"a": "0123456"}'
 
 
 def test_expect_100_continue(server: Server, app: App) -> None:
     with dial(server) as sock:
-        sock.sendall(b"PUT / HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
+        sock.sendall(PUT.removesuffix(b"\r\n{}") + b"Expect: 100-continue\r\nConnection: close\r\n\r\n")
         assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         sock.sendall(b"{}")
         assert parse(read_all(sock))[0] == 200
@@ -256,7 +257,7 @@ def test_expect_100_continue(server: Server, app: App) -> None:
 
 
 def test_a_body_announced_as_too_large_is_refused_before_it_is_sent(server: Server, app: App) -> None:
-    head = f"PUT / HTTP/1.1\r\nContent-Length: {(1 << 20) + 1}\r\nExpect: 100-continue\r\n\r\n"
+    head = f"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: {(1 << 20) + 1}\r\nExpect: 100-continue\r\n\r\n"
     with dial(server) as sock:
         sock.sendall(head.encode())
         assert sock.recv(100).startswith(b"HTTP/1.1 413")
@@ -282,7 +283,7 @@ def test_a_body_over_the_limit_is_drained_and_refused(server: Server, app: App, 
 def test_a_body_without_end_is_refused_too(server: Server, app: App) -> None:
     answer = b""
     with dial(server) as sock:
-        sock.sendall(b"PUT / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n")
+        sock.sendall(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
         for _ in range(17):
             sock.sendall(b"x" * (1 << 20))
         answer = sock.recv(65536)
@@ -291,7 +292,7 @@ def test_a_body_without_end_is_refused_too(server: Server, app: App) -> None:
 
 def test_blanks_around_the_value_of_a_header_are_not_part_of_it(server: Server, app: App) -> None:
     with dial(server) as sock:
-        sock.sendall(b"GET / HTTP/1.1\r\nName: \t ext a \t\r\nConnection: close\r\n\r\n")
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nName: \t ext a \t\r\nConnection: close\r\n\r\n")
         sock.makefile("rb").read()
     assert app.requests[0].headers["name"] == "ext a"
 
@@ -307,28 +308,28 @@ MALFORMED = {
     "bad version": (b"GET / HTTX/1.1\r\n\r\n", 400),
     "old version": (b"GET / HTTP/0.9\r\n\r\n", 505),
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
-    "a proxy's request": (b"CONNECT 127.0.0.1:80 HTTP/1.1\r\n\r\n", 405),
-    "no path": (b"GET path HTTP/1.1\r\n\r\n", 400),
+    "a proxy's request": (b"CONNECT 127.0.0.1:80 HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+    "no path": (b"GET path HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     "long target": (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
-    "long header": (b"GET / HTTP/1.1\r\nA: " + b"x" * 70_000 + b"\r\n\r\n", 431),
-    "many headers": (b"GET / HTTP/1.1\r\n" + b"A: x\r\n" * 101 + b"\r\n", 431),
-    "header without colon": (b"GET / HTTP/1.1\r\nnonsense\r\n\r\n", 400),
-    "header without name": (b"GET / HTTP/1.1\r\n: x\r\n\r\n", 400),
-    "space before colon": (b"GET / HTTP/1.1\r\nContent-Length : 2\r\n\r\n{}", 400),
-    "folded header": (b"GET / HTTP/1.1\r\nA: x\r\n y\r\n\r\n", 400),
-    "first line folded": (b"GET / HTTP/1.1\r\n A: x\r\n\r\n", 400),
-    "length in words": (b"PUT / HTTP/1.1\r\nContent-Length: two\r\n\r\n{}", 400),
-    "negative length": (b"PUT / HTTP/1.1\r\nContent-Length: -2\r\n\r\n{}", 400),
-    "signed length": (b"PUT / HTTP/1.1\r\nContent-Length: +2\r\n\r\n{}", 400),
-    "huge length": (b"PUT / HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n{}", 400),
-    "two lengths": (b"PUT / HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}", 400),
-    "listed lengths": (b"PUT / HTTP/1.1\r\nContent-Length: 2, 2\r\n\r\n{}", 400),
-    "both framings": (b"PUT / HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-    "unknown encoding": (b"PUT / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
-    "bad chunk size": (b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
-    "negative chunk": (b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", 400),
-    "chunk overrun": (b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}}\r\n0\r\n\r\n", 400),
-    "endless trailer": (b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"A: b\r\n" * 101, 431),
+    "long header": (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 70_000 + b"\r\n\r\n", 431),
+    "many headers": (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: x\r\n" * 101 + b"\r\n", 431),
+    "header without colon": (b"GET / HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n", 400),
+    "header without name": (b"GET / HTTP/1.1\r\nHost: x\r\n: x\r\n\r\n", 400),
+    "space before colon": (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length : 2\r\n\r\n{}", 400),
+    "folded header": (b"GET / HTTP/1.1\r\nHost: x\r\nA: x\r\n y\r\n\r\n", 400),
+    "first line folded": (b"GET / HTTP/1.1\r\n A: x\r\nHost: x\r\n\r\n", 400),
+    "length in words": (b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: two\r\n\r\n{}", 400),
+    "negative length": (b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: -2\r\n\r\n{}", 400),
+    "signed length": (b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: +2\r\n\r\n{}", 400),
+    "huge length": (b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n{}", 400),
+    "two lengths": (b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}", 400),
+    "listed lengths": (b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 2, 2\r\n\r\n{}", 400),
+    "both framings": (CHUNKED.replace(b"Host", b"Content-Length: 2\r\nHost") + b"0\r\n\r\n", 400),
+    "unknown encoding": (b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
+    "bad chunk size": (CHUNKED + b"zz\r\n", 400),
+    "negative chunk": (CHUNKED + b"-1\r\n", 400),
+    "chunk overrun": (CHUNKED + b"2\r\n{}}\r\n0\r\n\r\n", 400),
+    "endless trailer": (CHUNKED + b"0\r\n" + b"A: b\r\n" * 101, 431),
 }
 
 
@@ -351,10 +352,10 @@ CUT_SHORT = {
     "request line": b"PUT / HT",
     "header": b"PUT / HTTP/1.1\r\nHost: x\r\n",
     "header line": b"PUT / HTTP/1.1\r\nHost: ",
-    "body": b"PUT / HTTP/1.1\r\nContent-Length: 10\r\n\r\n{}",
-    "chunk size": b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
-    "chunk": b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{}",
-    "trailer": b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+    "body": b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{}",
+    "chunk size": CHUNKED,
+    "chunk": CHUNKED + b"5\r\n{}",
+    "trailer": CHUNKED + b"0\r\n",
 }
 
 
@@ -397,7 +398,7 @@ def test_an_idle_connection_may_stay(hasty: Server) -> None:
     with dial(hasty) as idle:
         idle.sendall(PUT)
         assert idle.recv(65536)
-        talk(hasty, b"PUT / HTTP/1.1\r\n")  # takes one deadline
+        talk(hasty, b"PUT / HTTP/1.1\r\nHost: x\r\n")  # takes one deadline
         idle.sendall(PUT)
         assert parse(idle.recv(65536))[0] == 200
 
@@ -538,7 +539,7 @@ def test_detaching_ends_idle_and_half_read_connections(server: Server, app: App)
     with dial(server) as idle, dial(server) as half, dial(server) as silent:
         idle.sendall(PUT)
         assert idle.recv(65536)
-        half.sendall(b"PUT / HTTP/1.1\r\nContent-Le")
+        half.sendall(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Le")
         assert eventually(lambda: connections() == 3)
         server.detach(app.handle)
         assert connections() == 0

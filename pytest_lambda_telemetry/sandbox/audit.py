@@ -1,0 +1,155 @@
+"""What a green test must not hide: telemetry that never arrived, calls that were refused, processes that failed.
+
+Folds over what was recorded, made when the test checks and when it ends; nothing that the test injected or expected
+counts. Each finding says what arrived, the rule, and what to do, and is told once.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from threading import Condition
+
+from ..engine.recordings import Progress, Recordings
+from ..model.facts import Called, Dropped
+from ..model.records import Attempt, Subscription, summary
+from ..protocol.contract import LOGS, TELEMETRY
+from ..wire.sender import REFUSED
+from .listeners import Listeners
+from .violations import Violations
+
+_SAME_ANSWERS = 3
+_RUNTIME_API = "/2018-06-01/runtime/"
+
+
+class Audit:
+    """Of one environment."""
+
+    def __init__(
+        self,
+        *,
+        lock: Condition,
+        recordings: Recordings,
+        listeners: Listeners,
+        violations: Violations,
+        has_crashed: Callable[[str], bool],
+    ) -> None:
+        self._lock = lock
+        self._recordings = recordings
+        self._listeners = listeners
+        self._violations = violations
+        self._has_crashed = has_crashed
+        self._told: set[Subscription] = set()
+        self._dropped: dict[Subscription, int] = {}
+
+    def dropped(self, fact: Dropped) -> None:
+        """Events will never arrive; whose fault that is shows from the attempts. The lock is held."""
+        self._dropped[fact.subscription] = self._dropped.get(fact.subscription, 0) + fact.count
+
+    def look(self, *, at_the_end: bool) -> None:
+        """Find what listeners did wrong so far; `at_the_end` also what has not come right by then."""
+        with self._lock:
+            by_subscription: dict[Subscription, list[Progress]] = {}
+            for progress in self._recordings.failing:
+                by_subscription.setdefault(progress.batch.subscription, []).append(progress)
+            for subscription, failing in by_subscription.items():
+                if subscription not in self._told and not self._has_crashed(subscription.extension_name):
+                    text = self._finding(subscription, failing, at_the_end=at_the_end)
+                    if text is not None:
+                        self._told.add(subscription)
+                        self._violations.add(text)
+
+    def _finding(self, subscription: Subscription, failing: Sequence[Progress], *, at_the_end: bool) -> str | None:
+        genuine = [[one for one in progress.attempts if not one.injected] for progress in failing]
+        tried = [(progress, attempts) for progress, attempts in zip(failing, genuine, strict=True) if attempts]
+        if not tried:
+            return None
+        progress, attempts = tried[-1]
+        name, where = subscription.extension_name, _where(subscription)
+        batch = f"[{summary(progress.batch.types)}]"
+        lost = self._lost(subscription)
+        last = attempts[-1]
+        same = _last_same_status(attempts)
+        if last.status is not None and same >= _SAME_ANSWERS:
+            return (
+                f"the listener of extension {name!r} ({where}) answered {last.status} to the same batch {same} times,"
+                f" and never acknowledged it: {batch}{lost}.\n"
+                "  On Lambda the same batch comes back for ever, and nothing behind it is delivered. Answer 200 as soon"
+                " as a batch has arrived, also to events that are unknown or cannot be parsed."
+            )
+        if not at_the_end:
+            return None
+        if last.error == REFUSED and not self._listeners.has_met(subscription):
+            return (
+                f"nobody ever listened for the telemetry of extension {name!r} at {where}: {_count(attempts)}"
+                f" {_was(attempts)} refused, and {batch} never arrived{lost}.\n"
+                "  On Lambda nothing of it arrives. Listen on the port of the destination (at sandbox.localdomain or at"
+                " every address) before you subscribe, or soon after; is it the right port?"
+            )
+        if last.status is None and last.timed_out:
+            return (
+                f"the listener of extension {name!r} ({where}) took a batch and never answered: {batch},"
+                f" {_count(attempts)} {last.error}{lost}.\n"
+                "  On Lambda the batch comes again and again, and nothing behind it is delivered. Answer 200 with a"
+                " Content-Length, also from a handler that is busy; delivery_timeout_s allows more time."
+            )
+        how = f"it answered {last.status}" if last.status is not None else last.error
+        return (
+            f"telemetry of extension {name!r} was never acknowledged by {where}: {batch}, {_count(attempts)}, the last:"
+            f" {how}{lost}.\n"
+            "  On Lambda it comes again until it is acknowledged, or is dropped. Answer 200; or let the test wait for"
+            " the retry: advance(seconds=…). fail_next_delivery() makes a delivery fail that is meant to."
+        )
+
+    def _lost(self, subscription: Subscription) -> str:
+        count = self._dropped.get(subscription, 0)
+        return f"; {count} events were dropped meanwhile" if count else ""
+
+
+def _where(subscription: Subscription) -> str:
+    return subscription.destination.uri or f"port {subscription.destination.port}"
+
+
+def _count(attempts: Sequence[Attempt]) -> str:
+    return "1 attempt" if len(attempts) == 1 else f"{len(attempts)} attempts"
+
+
+def _was(attempts: Sequence[Attempt]) -> str:
+    return "was" if len(attempts) == 1 else "were"
+
+
+def _last_same_status(attempts: Iterable[Attempt]) -> int:
+    """How many of the last attempts were answered with the same status."""
+    count, status = 0, None
+    for attempt in attempts:
+        count = count + 1 if attempt.status == status else 1
+        status = attempt.status
+    return count
+
+
+def describe_wrong_call(fact: Called) -> str | None:
+    """A call to where nothing is, or with the wrong method, for a person; None where that is no fault of its own."""
+    request = fact.request
+    if fact.error is None or request.status not in (404, 405) or request.path.startswith(_RUNTIME_API):
+        return None
+    who = f"extension {fact.who!r}" if fact.who != "?" else "an extension"
+    return (
+        f"{request.method} {request.path} from {who} was answered {request.status} {fact.error[0]}:"
+        f" {fact.error[1]}.\n  {_meant(request.path)} On Lambda the call fails, and what it was to do is not done;"
+        " strict=False turns this check off."
+    )
+
+
+def _meant(path: str) -> str:
+    """The call that was probably meant."""
+    words = path.partition("?")[0].lower()
+    if "telemetry" in words:
+        return f"Subscribe is PUT {TELEMETRY.path}, whatever the schemaVersion in the body."
+    if words.rstrip("/").endswith("logs"):
+        return f"The Logs API's Subscribe is PUT {LOGS.path}, whatever the schemaVersion in the body."
+    for ending, call in (
+        ("register", "POST /2020-01-01/extension/register"),
+        ("next", "GET /2020-01-01/extension/event/next"),
+        ("init/error", "POST /2020-01-01/extension/init/error"),
+        ("exit/error", "POST /2020-01-01/extension/exit/error"),
+    ):
+        if words.rstrip("/").endswith(ending):
+            return f"It is {call}."
+    return f"The Extensions API is below /2020-01-01/extension/; Subscribe is PUT {TELEMETRY.path}."
