@@ -638,6 +638,9 @@ def test_an_extension_that_reported_an_error_holds_nobody_up(
     seen = {record["name"]: record for record in witness.of("platform.extension")}
     assert (seen["broken"]["state"], seen["broken"]["errorType"]) == (state, "Extension.NoConfig")
     assert (seen["witness"]["state"], "errorType" in seen["witness"]) == ("Ready", False)
+    for name in ("initRuntimeDone", "initReport"):
+        (record,) = witness.of(f"platform.{name}")
+        assert (record["status"], record["errorType"]) == ("error", "Extension.NoConfig")
 
 
 # -- shutdown ----------------------------------------------------------------------------------------------------------
