@@ -20,7 +20,9 @@ if TYPE_CHECKING:
         Request,
         Subscription,
     )
+    from .sandbox.delivery_faults import DeliveryFault
     from .sandbox.invocation import Invocation
+    from .sandbox.violations import ExpectedRejection
     from .script import Script
     from .settings import Retry, Settings
 
@@ -29,8 +31,10 @@ __all__ = [
     "Attempt",
     "Buffering",
     "Delivery",
+    "DeliveryFault",
     "Destination",
     "Event",
+    "ExpectedRejection",
     "Extension",
     "ExtensionProcess",
     "Invocation",
@@ -50,7 +54,9 @@ __all__ = [
 
 _HOMES = {
     "AsyncLambdaTelemetry": "aio",
+    "DeliveryFault": "sandbox.delivery_faults",
     "Event": "model.event",
+    "ExpectedRejection": "sandbox.violations",
     "ExtensionProcess": "host.process",
     "Invocation": "sandbox.invocation",
     "LambdaTelemetry": "environment",

@@ -17,6 +17,7 @@ from .model.errors import MisuseError
 from .model.event import Event, Log
 from .model.records import Buffering, Delivery, Extension, Subscription
 from .recorded import Recorded, Target
+from .sandbox.delivery_faults import DeliveryFault
 from .sandbox.invocation import Invocation, InvocationOptions, ShutdownReason
 from .sandbox.violations import ExpectedRejection
 from .script import Script
@@ -236,7 +237,7 @@ class AsyncLambdaTelemetry(Recorded):
 
     # -- faults, processes ---------------------------------------------------------------------------------------------
 
-    def fail_next_delivery(self, fault: str | int, times: int = 1, to: Target | None = None) -> None:
+    def fail_next_delivery(self, fault: DeliveryFault, times: int = 1, to: Target | None = None) -> None:
         """As LambdaTelemetry.fail_next_delivery."""
         self._sync.fail_next_delivery(fault, times, to)
 
@@ -261,10 +262,10 @@ class AsyncLambdaTelemetry(Recorded):
     # -- strictness ----------------------------------------------------------------------------------------------------
 
     def expect_rejection(
-        self, match: str | None = None, timeout: float = 5.0
+        self, match: str | None = None, timeout: float = 5.0, *, route: str = "subscribe"
     ) -> AbstractAsyncContextManager[ExpectedRejection]:
         """As LambdaTelemetry.expect_rejection, with `async with`."""
-        return self._entered(partial(self._sync.expect_rejection, match, timeout), moving=None)
+        return self._entered(partial(self._sync.expect_rejection, match, timeout, route=route), moving=None)
 
     def check(self) -> None:
         """As LambdaTelemetry.check."""

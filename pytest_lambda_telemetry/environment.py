@@ -16,6 +16,7 @@ from .model.records import Buffering, Delivery, Extension, Subscription
 from .recorded import Recorded, Target
 from .sandbox import arguments, targets
 from .sandbox.assembly import assemble
+from .sandbox.delivery_faults import DeliveryFault
 from .sandbox.invocation import Invocation, InvocationOptions, ShutdownReason
 from .sandbox.loops import in_event_loop
 from .sandbox.plan import Planned, call_refusal, delivery_fault
@@ -253,11 +254,19 @@ class LambdaTelemetry(Recorded):
 
     # -- faults, processes ---------------------------------------------------------------------------------------------
 
-    def fail_next_delivery(self, fault: str | int, times: int = 1, to: Target | None = None) -> None:
-        """Let the next `times` deliveries go wrong.
+    def fail_next_delivery(self, fault: DeliveryFault, times: int = 1, to: Target | None = None) -> None:
+        """Let the next `times` attempts at a delivery go wrong; each fault says what the listener sees of one.
 
-        `fault` is "refuse", "reset", "timeout", "truncate", "duplicate", "split", or a status code that the sender
-        pretends to have got. Raises MisuseError for any other.
+        "refuse", or a status code: nothing; it is down, or something before it answers. "lost-answer": the batch, but
+        its answer is lost, so the batch comes again; `("lost-answer", 503)`: a 503 is believed instead. "duplicate":
+        the same batch twice, although it acknowledged both. "reset": a part of the body, then RST. "timeout": the
+        whole batch, but its answer is not waited for. "truncate": a body that ends early. "split": a record cut in two,
+        each in a body of its own and neither of them JSON. An answer that it does give counts as ever.
+
+        Over TCP nothing is answered: there a status code is a connection that is refused, or with "lost-answer" one
+        that breaks once the batch is written (with a 2xx, the batch counts as written); after "timeout" and "truncate"
+        the connection is closed, "duplicate" writes every line twice, "split" makes two lines of one. Raises
+        MisuseError for any other fault.
         """
         self._require_open()
         whose = None
@@ -302,19 +311,20 @@ class LambdaTelemetry(Recorded):
     # -- strictness ----------------------------------------------------------------------------------------------------
 
     def expect_rejection(
-        self, match: str | None = None, timeout: float = 5.0
+        self, match: str | None = None, timeout: float = 5.0, *, route: str = "subscribe"
     ) -> AbstractContextManager[ExpectedRejection]:
         """A refused Subscribe inside the block is expected; waits for it, fails with ProtocolViolation if none came.
 
-        `match` is a regular expression to be found in `errorType: errorMessage`.
+        `match` is a regular expression to be found in `errorType: errorMessage`. `route` names another call: one of
+        those of `reject_next`.
         """
         self._forbid_blocking("expect_rejection()")
-        return self._expect_rejection(match, timeout)
+        return self._expect_rejection(match, timeout, route)
 
     @contextmanager
-    def _expect_rejection(self, match: str | None, timeout: float) -> Iterator[ExpectedRejection]:
+    def _expect_rejection(self, match: str | None, timeout: float, route: str) -> Iterator[ExpectedRejection]:
         sandbox = self._sandbox
-        with expecting(sandbox.violations, match, sandbox.lock) as expected:
+        with expecting(sandbox.violations, match, sandbox.lock, route) as expected:
             yield expected
             with self._waiting("expect_rejection()"):
                 sandbox.waits.rejection(expected, timeout)

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from .captures import ndjson
 from .model.errors import MisuseError
-from .model.records import Delivery, Extension, Rejection, Request, Subscription
-from .sandbox import targets
+from .model.records import Delivery, Extension, Rejection, Request, Subscription, decoded
+from .sandbox import arguments, targets
+from .sandbox.arrivals import emitted, emitted_types
 from .sandbox.sandbox import Sandbox
 from .views import assertions
 from .views.entries import Entry
@@ -115,10 +117,61 @@ class Recorded:
     def assert_delivered(self, types: Sequence[str], to: Target | None = None) -> Delivery:
         """The acknowledged delivery that carried exactly these event types in this order.
 
-        Raises AssertionError that shows the nearest miss.
+        Raises AssertionError that shows the nearest miss, and MisuseError for a type that no event has.
         """
-        return assertions.delivered(targets.deliveries_to(self.deliveries, to), types)
+        return assertions.delivered(self._deliveries_to(to), self._event_types(types))
 
     def assert_nothing_delivered(self, to: Target | None = None) -> None:
         """No batch was acknowledged so far. Raises AssertionError that lists those that were."""
-        assertions.nothing_delivered(targets.deliveries_to(self.deliveries, to))
+        assertions.nothing_delivered(self._deliveries_to(to))
+
+    def assert_all_delivered(self, to: Target | None = None) -> None:
+        """Nothing that was emitted so far is buffered, in flight, dropped or refused.
+
+        Raises AssertionError that lists what is, with the reason. Moves no time: what is buffered is due later, or now
+        with `flush()`.
+        """
+        sandbox = self._sandbox
+        with sandbox.lock:
+            subscribers = targets.those_to(sandbox, to, sandbox.engine.subscribers, attrgetter("subscription"))
+            journal, now_us = sandbox.journal.facts, sandbox.moments.look()[1]
+            frozen = sandbox.clock.frozen
+            outstanding = sandbox.arrivals.outstanding(subscribers, now_us, frozen=frozen, journal=journal)
+        if not subscribers:
+            name = to.name if isinstance(to, Extension) else to if isinstance(to, str) else None
+            assertions.nobody_subscribed(emitted(journal), self.rejections, name)
+        assertions.all_delivered(outstanding)
+
+    def records(self, type: str = "function", to: Target | None = None) -> tuple[Any, ...]:  # any JSON value
+        """The records of acknowledged events of one type, in order of arrival, as they were sent.
+
+        Raises MisuseError for a type that no event has, LambdaTelemetryError where the journal's limit made it let the
+        bytes go.
+        """
+        if not isinstance(type, str):
+            raise MisuseError(f"type={type!r} is not valid: it must be one event type, such as 'function'")
+        self._event_types(type)
+        sandbox = self._sandbox
+        with sandbox.lock:
+            batches = targets.those_to(sandbox, to, sandbox.arrivals.acknowledged, attrgetter("subscription"))
+        return tuple(
+            event["record"]
+            for batch in batches
+            if type in batch.types
+            for event in decoded(batch.payload, batch.subscription.destination.protocol)
+            if event["type"] == type
+        )
+
+    def _deliveries_to(self, to: Target | None) -> list[Delivery]:
+        sandbox = self._sandbox
+        with sandbox.lock:
+            return targets.those_to(sandbox, to, sandbox.recordings.deliveries, attrgetter("subscription"))
+
+    def _event_types(self, given: object) -> tuple[str, ...]:
+        """Types of events. Raises MisuseError for one that neither Lambda knows nor the test has made up."""
+
+        def seen() -> set[str]:
+            sent = {name for delivery in self.deliveries for name in delivery.types}
+            return sent | emitted_types(self._read(lambda sandbox: sandbox.journal.facts))
+
+        return arguments.event_types(given, seen)

@@ -57,18 +57,16 @@ def error_answer(refusal: Refusal, who: str = "", outcome: Outcome = None) -> An
 
 def refusal_answer(call: ApiCall, route: str, refusal: Refusal, who: str | None, *, injected: bool = False) -> Answer:
     """A refused call, with what is recorded of it. One that the test made itself is told to the test alone."""
-    rejection = None
-    if route == "subscribe":
-        rejection = Rejection(
-            extension_name=who,
-            status=refusal.status,
-            error_type=refusal.error_type,
-            message=refusal.message,
-            faults=tuple(fault.message for fault in refusal.faults) or (refusal.message,),
-            body=call.body.value,
-            raw=call.body.raw,
-            at=call.at,
-        )
+    rejection = Rejection(
+        extension_name=who,
+        status=refusal.status,
+        error_type=refusal.error_type,
+        message=refusal.message,
+        faults=tuple(fault.message for fault in refusal.faults) or (refusal.message,),
+        body=call.body.value,
+        raw=call.body.raw,
+        at=call.at,
+    )
     outcome = Refused(
         route=route,
         who=who,
@@ -76,8 +74,8 @@ def refusal_answer(call: ApiCall, route: str, refusal: Refusal, who: str | None,
         error_type=refusal.error_type,
         message=refusal.message,
         raw=call.body.raw,
+        call=rejection,
         rules=tuple((fault.message, fault.rule) for fault in refusal.faults),
         injected=injected,
-        rejection=rejection,
     )
     return error_answer(refusal, who or "", outcome)

@@ -44,10 +44,15 @@ class Refused:
     error_type: str
     message: str
     raw: bytes
+    call: Rejection
+    """The refused call as a test reads it."""
     rules: tuple[tuple[str, str], ...] = ()
     injected: bool = False
-    rejection: Rejection | None = None
-    """What `rejections` shows of it, where it was a Subscribe."""
+
+    @property
+    def rejection(self) -> Rejection | None:
+        """What `rejections` shows of it, where it was a Subscribe."""
+        return self.call if self.route == "subscribe" else None
 
 
 Outcome = Registered | Subscribed | Refused | None

@@ -90,7 +90,10 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Rejection:
-    """A Subscribe request that was refused. `faults` holds each message of its own, `message` what was answered."""
+    """A call that was refused. `faults` holds each message of its own, `message` what was answered.
+
+    `rejections` has those of Subscribe, `expect_rejection` those of the route that it is about.
+    """
 
     extension_name: str | None
     status: int
@@ -129,6 +132,16 @@ class Payload:
         self.body = body
         self.released = False
 
+    @property
+    def kept(self) -> bytes:
+        """The bytes. Raises LambdaTelemetryError when they were let go."""
+        if self.released:
+            raise LambdaTelemetryError(
+                "the bytes of this delivery were let go to keep the journal within its limit;"
+                " raise lambda_telemetry_journal_limit in pytest's ini file to keep more"
+            )
+        return self.body
+
     def release(self) -> int:
         """Forget the bytes; how many they were."""
         size = len(self.body)
@@ -152,12 +165,7 @@ class Delivery:
 
         Raises LambdaTelemetryError when the journal's limit made it let the bytes go.
         """
-        if self.payload.released:
-            raise LambdaTelemetryError(
-                "the bytes of this delivery were let go to keep the journal within its limit;"
-                " raise lambda_telemetry_journal_limit in pytest's ini file to keep more"
-            )
-        return self.payload.body
+        return self.payload.kept
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -166,16 +174,7 @@ class Delivery:
         Raises LambdaTelemetryError where a record that was longer than the subscription's maxBytes was cut, as the live
         service does: such a body is no JSON.
         """
-        try:
-            if self.subscription.destination.protocol == "TCP":
-                return [json.loads(line) for line in self.body.splitlines()]
-            decoded: list[dict[str, Any]] = json.loads(self.body)
-        except ValueError as error:
-            raise LambdaTelemetryError(
-                f"the body of this delivery is no JSON ({error}): a record longer than the subscription's maxBytes was"
-                " cut in it, as the live service does; read .body, or subscribe with a larger maxBytes"
-            ) from error
-        return decoded
+        return decoded(self.payload, self.subscription.destination.protocol)
 
     @property
     def status(self) -> int | None:
@@ -190,6 +189,24 @@ class Delivery:
     def __repr__(self) -> str:
         how = "ok" if self.ok else "failed"
         return f"<Delivery to {self.subscription.extension_name} {how} [{summary(self.types)}]>"
+
+
+def decoded(payload: Payload, protocol: str) -> list[dict[str, Any]]:
+    """The events that the bytes of a batch carry over a protocol.
+
+    Raises LambdaTelemetryError when they were let go, and where a record longer than maxBytes was cut in them.
+    """
+    body = payload.kept
+    try:
+        if protocol == "TCP":
+            return [json.loads(line) for line in body.splitlines()]
+        events: list[dict[str, Any]] = json.loads(body)
+    except ValueError as error:
+        raise LambdaTelemetryError(
+            f"the body of this delivery is no JSON ({error}): a record longer than the subscription's maxBytes was cut"
+            " in it, as the live service does; read .body, or subscribe with a larger maxBytes"
+        ) from error
+    return events
 
 
 def summary(types: Sequence[str]) -> str:

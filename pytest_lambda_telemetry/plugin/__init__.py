@@ -10,6 +10,7 @@ import pytest
 
 from .. import real as _real  # noqa: F401 - loaded for what it captures
 from . import session
+from .compare import pytest_assertrepr_compare
 from .fixtures import async_lambda_telemetry, lambda_telemetry, lambda_telemetry_factory, lambda_telemetry_settings
 from .report import (
     SECTION,
@@ -25,6 +26,7 @@ __all__ = [
     "lambda_telemetry",
     "lambda_telemetry_factory",
     "lambda_telemetry_settings",
+    "pytest_assertrepr_compare",
     "pytest_runtest_call",
     "pytest_runtest_makereport",
     "pytest_runtest_setup",

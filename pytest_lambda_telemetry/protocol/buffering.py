@@ -111,6 +111,12 @@ class Buffer:
         return (self._head is not None) + len(self._closed) + (self._open is not None)
 
     @property
+    def waiting(self) -> tuple[Batch, ...]:
+        """The batches that wait, in order: the head, the closed ones, the open one."""
+        batches = (self._head, *self._closed, self._open)
+        return tuple(batch for batch in batches if batch is not None)
+
+    @property
     def lost_records(self) -> int:
         """How many events were lost since the last announcement."""
         return self._unannounced.records

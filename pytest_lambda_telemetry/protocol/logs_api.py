@@ -12,6 +12,9 @@ from .encoding import to_text
 RUNTIME_DONE_SINCE = "2021-03-18"
 """The first schema version with `platform.runtimeDone`; as ISO dates versions compare as strings."""
 
+TYPES = ("platform.end", "platform.fault", "platform.logsSubscription")
+"""The event types of the Logs API that the Telemetry API does not have."""
+
 _UNKNOWN_TYPES = frozenset(
     {
         "platform.initStart",

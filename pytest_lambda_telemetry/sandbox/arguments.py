@@ -1,14 +1,17 @@
 """What a test passes in, checked: every wrong value is a MisuseError that says what to pass instead."""
 
-from collections.abc import Iterable, Mapping
+import difflib
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from math import inf
 from typing import cast
 
-from ..model.checks import is_json, is_number, is_one_of, is_text, is_whole, not_negative, quoted, require
+from ..model.checks import is_json, is_list, is_number, is_one_of, is_text, is_whole, not_negative, quoted, require
 from ..model.errors import MisuseError
 from ..model.event import Event, Log
 from ..protocol.fields import STATUSES
+from ..protocol.logs_api import TYPES as LOGS_API_TYPES
+from ..protocol.schema import LOG_TYPES, REQUIRED
 from .invocation import InvocationOptions
 
 _LONGEST_WAIT_S = 1e9  # a lock takes a little more, but not infinity
@@ -60,6 +63,40 @@ def duration_us(delta: object, *, seconds: float, ms: float) -> int:
             raise MisuseError(f"advance({delta!r}): time can't go backwards")
         total += delta / timedelta(microseconds=1)
     return round(total)
+
+
+EVENT_TYPES = (*sorted(LOG_TYPES), *REQUIRED, *LOGS_API_TYPES)
+"""Every type that an event of Lambda's may have."""
+
+
+def event_types(given: object, also: Callable[[], Collection[str]]) -> tuple[str, ...]:
+    """Types of events, one alone or a list; `also` tells of others that there were, which Lambda does not know."""
+    if not isinstance(given, str) and not is_list(given):
+        raise MisuseError(f"types={given!r} is not valid: it must be a list of event types, such as ['function']")
+    names = (given,) if isinstance(given, str) else tuple(given)
+    unknown = [name for name in names if name not in EVENT_TYPES]
+    for name in unknown:
+        if name not in also():
+            raise MisuseError(_no_type(name))
+    return cast(tuple[str, ...], names)
+
+
+def _no_type(name: object) -> str:
+    """What to say of a type that no event has: the nearest one that there is, or all of them."""
+    if name == "platform":
+        return (
+            "'platform' is what a subscription asks for, and no type of an event; those that it brings are"
+            f" {quoted(REQUIRED)}"
+        )
+    spelled = {_letters(one): one for one in EVENT_TYPES} | {_letters(one.rpartition(".")[2]): one for one in REQUIRED}
+    close = difflib.get_close_matches(_letters(str(name)), spelled, 1)
+    if close:
+        return f"there is no event type {name!r}; did you mean {spelled[close[0]]!r}?"
+    return f"there is no event type {name!r}, and no such event was emitted; there are {quoted(EVENT_TYPES)}"
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalpha, name)).lower()
 
 
 _NUMBERS = ("duration_ms", "overhead_ms", "max_memory_used_mb")

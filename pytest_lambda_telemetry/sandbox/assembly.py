@@ -31,6 +31,7 @@ from ..protocol import profiles
 from ..settings import Settings
 from ..wire.sender import Sender
 from ..wire.server import Server
+from .arrivals import Arrivals
 from .audit import Audit
 from .children import Children
 from .invocations import Invocations
@@ -100,10 +101,11 @@ def _connect(
         region=settings.region,
     )
 
-    recordings = Recordings(limit)
+    recordings, arrivals = Recordings(limit), Arrivals(limit)
 
     def fold(fact: Fact) -> None:
         recordings.take(fact)
+        arrivals.take(fact)
         if isinstance(fact, Dropped):
             audit.dropped(fact)
         lock.notify_all()  # whoever waits for something looks again
@@ -245,6 +247,7 @@ def _connect(
         moments=moments,
         journal=journal,
         recordings=recordings,
+        arrivals=arrivals,
         engine=engine,
         extensions=extensions,
         extensions_api=extensions_api,

@@ -16,7 +16,7 @@ from ..model.facts import FaultInjected
 from ..model.ports import Recorder, SendOutcome
 from ..model.records import Subscription
 from ..protocol.contract import Refusal
-from .delivery_faults import DeliveryFault, parse_fault, send_with_fault
+from .delivery_faults import DeliveryFault, in_words, parse_fault, send_with_fault
 from .listeners import Listeners
 
 DELIVERY = "delivery"
@@ -30,14 +30,18 @@ _MESSAGES = {500: "Internal Server Error"}
 class Planned:
     """One misfortune: `what` happens to the next `times` that pass at `where` (DELIVERY, or a route) and match.
 
-    `chance` lets it happen to a part of them only.
+    `chance` lets it happen to a part of them only. `said` is the call of the test that asked for it, and `meant` what
+    it waits for; nobody misses one that no test asked for.
     """
 
     where: str
-    what: DeliveryFault | int | Refusal
+    what: DeliveryFault | Refusal
     times: int = 1
     matches: Callable[[object], bool] = field(default=lambda _subject: True)
     chance: float = 1.0
+    said: str = ""
+    meant: str = ""
+    used: bool = False
 
 
 class Plan:
@@ -56,17 +60,27 @@ class Plan:
         what = self._next(route, None)
         return what if isinstance(what, Refusal) else None
 
-    def fault_for(self, subscription: Subscription) -> DeliveryFault | int | None:
+    def fault_for(self, subscription: Subscription) -> DeliveryFault | None:
         """The fault of the next delivery to a subscription, which is used up."""
         what = self._next(DELIVERY, subscription)
         return None if isinstance(what, Refusal) else what
 
-    def _next(self, where: str, subject: object) -> DeliveryFault | int | Refusal | None:
+    def unused(self) -> list[str]:
+        """What a test asked for and nothing has met so far, a text for each; what was met once has done its work."""
+        return [
+            f"{planned.said} was never used: {planned.meant} came after it. Ask for it ahead of what it is meant for,"
+            " or leave it out"
+            for planned in self._planned
+            if planned.said and not planned.used
+        ]
+
+    def _next(self, where: str, subject: object) -> DeliveryFault | Refusal | None:
         for planned in self._planned:
             if planned.where != where or not planned.matches(subject):
                 continue
             if planned.chance < 1.0 and self._random.random() >= planned.chance:
                 continue
+            planned.used = True
             planned.times -= 1
             if planned.times == 0:
                 self._planned = [one for one in self._planned if one is not planned]
@@ -88,7 +102,7 @@ class PlannedDeliverer:
         with self._lock:
             fault = self._plan.fault_for(subscription)
             if fault is not None:  # the answer may not tell
-                self._journal.add(FaultInjected(subscription.extension_name, str(fault)))
+                self._journal.add(FaultInjected(subscription.extension_name, in_words(fault)))
         if fault is None:
             return self._listeners.send(subscription, body), False
         return send_with_fault(self._listeners.sender, fault, subscription.destination, body, key=subscription), True
@@ -96,11 +110,15 @@ class PlannedDeliverer:
 
 def delivery_fault(fault: object, times: object, to: tuple[Subscription, ...] | None) -> Planned:
     """An entry for the next deliveries, to these subscriptions or to any. Raises MisuseError."""
+    whose = checks.quoted(sorted({one.extension_name for one in to})) if to is not None else ""
+    what = parse_fault(fault)
     return Planned(
         where=DELIVERY,
-        what=parse_fault(fault),
+        what=what,
         times=checks.times(times),
         matches=lambda subscription: to is None or subscription in to,
+        said=_call("fail_next_delivery", what, times=times, to=whose),
+        meant=f"no delivery{whose and f' to {whose}'}",
     )
 
 
@@ -116,7 +134,19 @@ def call_refusal(route: object, status: object, error_type: str | None, message:
         message or _MESSAGES.get(status, "injected by reject_next"),
         compact=True,
     )
-    return Planned(where=route, what=refusal, times=checks.times(times))
+    return Planned(
+        where=route,
+        what=refusal,
+        times=checks.times(times),
+        said=_call("reject_next", route, status, times=times),
+        meant=f"no {route!r} call",
+    )
+
+
+def _call(name: str, *arguments: object, times: object, to: str = "") -> str:
+    """A call as the test has written it, more or less."""
+    given = [*map(repr, arguments), *([f"times={times}"] if times != 1 else []), *([f"to={to}"] if to else [])]
+    return f"{name}({', '.join(given)})"
 
 
 def _default_error_type(route: str, status: int) -> str:

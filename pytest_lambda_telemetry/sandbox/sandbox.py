@@ -22,6 +22,7 @@ from ..protocol.states import Phase, Trigger
 from ..settings import Settings
 from ..views.entries import Entry, entries
 from ..views.text import timeline
+from .arrivals import Arrivals
 from .audit import Audit
 from .children import Children
 from .invocations import Invocations
@@ -57,6 +58,7 @@ class Sandbox:
     moments: Moments
     journal: Journal
     recordings: Recordings
+    arrivals: Arrivals
     engine: Engine
     extensions: Extensions
     extensions_api: ExtensionsApi

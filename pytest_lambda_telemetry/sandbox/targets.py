@@ -1,11 +1,16 @@
 """Whom a call means with `to=`: an extension's name, an Extension or a Subscription."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Callable, Iterable
+from typing import NoReturn, TypeVar
 
 from ..engine.run import Engine
 from ..engine.subscriber import Subscriber
 from ..model.errors import MisuseError
-from ..model.records import Delivery, Extension, Subscription
+from ..model.records import Extension, Subscription
+from .sandbox import Sandbox
+
+T = TypeVar("T")
 
 
 def subscribers(engine: Engine, to: object) -> list[Subscriber]:
@@ -30,9 +35,31 @@ def one_subscriber(engine: Engine, to: object) -> Subscriber:
     return found[0]
 
 
-def deliveries_to(deliveries: Sequence[Delivery], to: object) -> list[Delivery]:
-    """Those that went to a target."""
-    return [delivery for delivery in deliveries if concerns(delivery.subscription, to)]
+def those_to(sandbox: Sandbox, to: object, all_of: Iterable[T], subscription: Callable[[T], Subscription]) -> list[T]:
+    """What went to a target, of deliveries, batches or subscribers. Raises MisuseError for a target that is nobody.
+
+    Who is there without a subscription is somebody: that nothing went there is what a test may want to know. The caller
+    holds the lock.
+    """
+    subscriptions = [*sandbox.recordings.subscriptions, *(one.subscription for one in sandbox.engine.subscribers)]
+    extensions = [one.snapshot for one in sandbox.extensions]
+    names = [one.extension_name for one in subscriptions]
+    names += [one.name for one in (*extensions, *sandbox.children)]
+    match to:
+        case str():
+            known = to in names
+        case Extension():
+            known = any(one.extension_id == to.extension_id for one in extensions)
+        case Subscription():
+            known = any(one is to for one in subscriptions)
+        case _:
+            known = to is None or _is_no_target(to)
+    if not known:
+        close = difflib.get_close_matches(to, names, 1) if isinstance(to, str) else []
+        there = ", ".join(map(repr, dict.fromkeys(names))) or "none"
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise MisuseError(f"to={to!r} is nobody: {hint}the extensions that are there: {there}")
+    return [one for one in all_of if concerns(subscription(one), to)]
 
 
 def concerns(subscription: Subscription, to: object) -> bool:
@@ -46,4 +73,8 @@ def concerns(subscription: Subscription, to: object) -> bool:
             return subscription.extension_id == to.extension_id
         case Subscription():
             return subscription == to
+    return _is_no_target(to)
+
+
+def _is_no_target(to: object) -> NoReturn:
     raise MisuseError(f"to={to!r} is not valid: pass an extension's name, an Extension or a Subscription")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Condition
 
+from ..model.checks import quoted
 from ..model.errors import MisuseError, ProtocolViolation
 from ..model.facts import Refused
 from ..model.records import Rejection
@@ -18,7 +19,7 @@ _KEPT = 1_000
 
 @dataclass(slots=True, eq=False)
 class ExpectedRejection:
-    """What `expect_rejection` yields: the refused Subscribe requests of its block.
+    """What `expect_rejection` yields: the refused calls of its block, Subscribe where no other route was named.
 
     `rejection` is the first of them; reading it before one came is a MisuseError. `rejections` holds all.
     """
@@ -26,11 +27,13 @@ class ExpectedRejection:
     pattern: re.Pattern[str] | None = None
     rejections: tuple[Rejection, ...] = ()
     others: list[Rejection] = field(default_factory=list)
+    route: str = "subscribe"
 
     @property
     def rejection(self) -> Rejection:
         if not self.rejections:
-            raise MisuseError("no Subscribe was refused yet; read .rejection after the expect_rejection block")
+            call = CALLS[self.route]
+            raise MisuseError(f"no {call} was refused yet; read .rejection after the expect_rejection block")
         return self.rejections[0]
 
     def covers(self, rejection: Rejection) -> bool:
@@ -57,11 +60,11 @@ class Violations:
     def refused(self, refused: Refused) -> None:
         """A call was refused: expected by a block around it, made up by the test, or a violation."""
         covered = refused.injected or self.ending
-        if refused.rejection is not None:
-            for expectation in self.expected:
-                covered = expectation.covers(refused.rejection) or covered
-        if not covered and not (refused.status >= 500):
-            self.add(describe_refusal(_CALLS[refused.route], refused))
+        for expectation in self.expected:
+            if expectation.route == refused.route:
+                covered = expectation.covers(refused.call) or covered
+        if not covered and refused.status < 500:
+            self.add(describe_refusal(CALLS[refused.route], refused))
 
     def add(self, text: str) -> None:
         """Something the extension under test must not do."""
@@ -86,12 +89,15 @@ class Violations:
 
 
 @contextmanager
-def expecting(violations: Violations, match: object, lock: Condition) -> Iterator[ExpectedRejection]:
-    """Refused Subscribe requests are expected while this is open. Raises MisuseError for what is no pattern."""
+def expecting(violations: Violations, match: object, lock: Condition, route: object) -> Iterator[ExpectedRejection]:
+    """Refused calls of a route are expected while this is open. Raises MisuseError for what is no pattern or route."""
+    if not isinstance(route, str) or route not in CALLS:
+        raise MisuseError(f"there is no route {route!r}; expect_rejection takes one of {quoted(CALLS)}")
     try:
-        expected = ExpectedRejection(None if match is None else re.compile(match))  # type: ignore[call-overload]  # tried
+        pattern = None if match is None else re.compile(match)  # type: ignore[call-overload]  # tried
     except (TypeError, re.error) as error:
         raise MisuseError(f"match={match!r} is not a regular expression: {error}") from error
+    expected = ExpectedRejection(pattern, route=route)
     with lock:
         violations.expected.append(expected)
     try:
@@ -101,14 +107,14 @@ def expecting(violations: Violations, match: object, lock: Condition) -> Iterato
             violations.expected = [one for one in violations.expected if one is not expected]
 
 
-_CALLS = {
-    "subscribe": "Subscribe",
+CALLS = {
     "register": "Register",
     "next": "Next",
-    "init_error": "The report of an init error",
-    "exit_error": "The report of an exit error",
+    "subscribe": "Subscribe",
+    "init_error": "init/error",
+    "exit_error": "exit/error",
 }
-"""What a refused call is called, by route."""
+"""What the calls are called, by route."""
 
 
 def describe_thread_death(name: str, words: str) -> str:

@@ -6,15 +6,16 @@ from threading import Condition
 from typing import TypeVar
 
 from ..api.parties import Extensions, LiveExtension
+from ..api.routes import LAMBDA
 from ..engine.recordings import Recordings
 from ..engine.turns import Turns
 from ..host.process import ExtensionProcess
 from ..model.errors import ProtocolViolation, WaitTimeout
-from ..model.records import Extension, Subscription
+from ..model.records import Extension, Request, Subscription
 from ..real import Real
 from . import arguments
 from .children import Children
-from .violations import ExpectedRejection, Violations
+from .violations import CALLS, ExpectedRejection, Violations
 
 T = TypeVar("T")
 _ABOUT_TO_S, _IMPATIENT_S, _LOOK_S = 0.05, 0.005, 0.001
@@ -151,14 +152,23 @@ class Waits:
                     self._lock.wait(remaining)
                     continue
                 pattern = f" that matches {expected.pattern.pattern!r}" if expected.pattern else ""
-                lines = [
-                    f"expected a refused Subscribe{pattern} within {timeout:g} s, but there was none; seen instead:"
-                ]
+                call = CALLS[expected.route]
+                lines = [f"expected a refused {call}{pattern} within {timeout:g} s, but there was none; seen instead:"]
                 lines += [f"  {other!r}" for other in expected.others]
-                lines += [f"  {one!r}" for one in self._recordings.subscriptions] or ["  no subscription either"]
+                lines += [f"  {one}" for one in self._taken(expected.route)]
                 lines += [f"  {self._children.obituary(dead)}"] if dead else []
                 self._violations.take()
                 raise ProtocolViolation("\n".join(lines))
+
+    def _taken(self, route: str) -> list[str]:
+        """The calls of a route that were not refused, or what they left."""
+        if route == "subscribe":
+            return list(map(repr, self._recordings.subscriptions)) or ["no subscription either"]
+        if route == "register":
+            return [repr(one.snapshot) for one in self._extensions] or ["no registration either"]
+        calls = [repr(one) for one in self._recordings.requests if _route(one) == route]
+        asking = [f"extension {one.name!r} waits for its next event" for one in self._extensions if one.asking]
+        return (calls[-5:] + (asking if route == "next" else [])) or [f"no {CALLS[route]} either"]
 
     # -- what ends a wait early ----------------------------------------------------------------------------------------
 
@@ -208,6 +218,11 @@ def _standing(extension: LiveExtension) -> str:
 
 def _describe(process: ExtensionProcess) -> str:
     return f"{process!r}, last output:\n{process.last_lines}"
+
+
+def _route(request: Request) -> str | None:
+    found = LAMBDA.find(request.path)
+    return found.route.name if found is not None and found.route.method == request.method else None
 
 
 def _who(name: str | None) -> str:

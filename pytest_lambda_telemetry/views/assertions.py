@@ -1,11 +1,14 @@
 """Assertions whose failure says what was expected, what is there, and the nearest miss."""
 
 import difflib
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from ..model.errors import MisuseError
-from ..model.records import Buffering, Delivery, Destination, Rejection, Subscription
+from ..model.records import Buffering, Delivery, Destination, Rejection, Subscription, in_words
 
 _FIELDS = (
     "schema_version",
@@ -18,6 +21,9 @@ _FIELDS = (
     "raw",
     "headers",
 )
+
+_SHOWN_TYPES = 5
+_SHOWN_OUTSTANDING = 10
 
 _OUR_NAMES = {"maxItems": "max_items", "maxBytes": "max_bytes", "timeoutMs": "timeout_ms", "URI": "uri"}
 
@@ -50,9 +56,8 @@ def subscribed(
     raise AssertionError("\n".join(lines))
 
 
-def delivered(deliveries: Sequence[Delivery], types: Sequence[str]) -> Delivery:
+def delivered(deliveries: Sequence[Delivery], wanted: tuple[str, ...]) -> Delivery:
     """The acknowledged delivery that carried exactly these event types in this order; AssertionError otherwise."""
-    wanted = (types,) if isinstance(types, str) else tuple(types)
     for delivery in deliveries:
         if delivery.ok and delivery.types == wanted:
             return delivery
@@ -73,6 +78,47 @@ def nothing_delivered(deliveries: Sequence[Delivery]) -> None:
     arrived = [one for one in deliveries if one.ok]
     if arrived:
         raise AssertionError("\n".join(["expected no delivery, but there are:", *(f"  {one!r}" for one in arrived)]))
+
+
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """Events that a subscription has not got: what state they are in, how many, of what types, and why."""
+
+    subscription: Subscription
+    state: str
+    count: int
+    types: tuple[str, ...]
+    why: str
+
+    def __str__(self) -> str:
+        events = "1 event" if self.count == 1 else f"{self.count} events"
+        counted = Counter(self.types)
+        shown = dict(islice(counted.items(), _SHOWN_TYPES))
+        types = f" [{in_words(shown)}{', …' if len(counted) > len(shown) else ''}]" if shown else ""
+        return f"{self.state}: {events}{types}, {self.why}"
+
+
+def all_delivered(outstanding: Sequence[Outstanding]) -> None:
+    """Nothing is outstanding; AssertionError lists what is, by subscription."""
+    if not outstanding:
+        return
+    lines = ["not everything that was emitted is delivered:"]
+    for subscription in dict.fromkeys(one.subscription for one in outstanding):
+        its = [one for one in outstanding if one.subscription is subscription]
+        lines += [f"  {subscription!r}", *(f"    {one}" for one in its[:_SHOWN_OUTSTANDING])]
+        if len(its) > _SHOWN_OUTSTANDING:
+            rest = sum(one.count for one in its[_SHOWN_OUTSTANDING:])
+            lines.append(f"    and {rest} more events")
+    raise AssertionError("\n".join(lines))
+
+
+def nobody_subscribed(emitted: int, rejections: Sequence[Rejection], name: str | None) -> None:
+    """Nothing was emitted that somebody could have been sent; AssertionError otherwise."""
+    if emitted:
+        whose = f" by {name!r}" if name else ""
+        seen = [f"  seen instead: {other!r}" for other in rejections]
+        events = "1 event was" if emitted == 1 else f"{emitted} events were"
+        raise AssertionError("\n".join([f"{events} emitted, but nothing is subscribed{whose}", *seen]))
 
 
 def _differences(field: str, expected: object, subscription: Subscription) -> list[str]:

@@ -19,6 +19,7 @@ from .sockets import LOOPBACK, DeadlineSocket, connect
 REFUSED = "connection refused"
 """The error of an attempt for which nobody was there."""
 _SLOW_S = 0.1
+_MOMENT_S = 0.5
 
 
 class Destination(Protocol):
@@ -96,6 +97,28 @@ class Sender:
             finally:
                 sock.reset()
             raise ConnectionResetError
+
+        return self._attempt(deliver)
+
+    def hang_up(self, destination: Destination, body: bytes, *, key: object) -> Outcome:
+        """Send what `send` would, whole, and close without having waited for the answer, as after a time-out.
+
+        The listener has a moment to take it in before it finds itself alone.
+        """
+
+        def deliver(deadline: float) -> None:
+            if destination.protocol == "TCP":
+                self._write(destination.port, body, key, deadline)
+                self.forget(key)
+                raise TimeoutError
+            self.forget(key)
+            self._take_idle(destination.port, key)
+            with self._connect(destination.port, key, deadline) as sock:
+                self._current = sock
+                sock.sendall(_request(destination, body))
+                sock.await_input(min(self.timeout_s, _MOMENT_S))
+                sock.drop_input()  # or the close would be a reset
+            raise TimeoutError
 
         return self._attempt(deliver)
 

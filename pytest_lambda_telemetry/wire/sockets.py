@@ -81,6 +81,10 @@ class DeadlineSocket(RealSocket):
         """The peer has sent something that was not read yet, or has closed."""
         return self._poll(select.POLLIN, seconds) != 0
 
+    def await_input(self, seconds: float) -> bool:
+        """`readable()`, waited for so long."""
+        return self._poll(select.POLLIN, seconds) != 0
+
     def gone(self) -> bool:
         """The peer has closed its side and every byte before that was read, or this socket is closed."""
         try:

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_lambda_telemetry import (
     Delivery,
+    DeliveryFault,
     LambdaTelemetry,
     LambdaTelemetryError,
     MisuseError,
@@ -210,6 +211,14 @@ def test_a_record_that_is_not_cut(settings: dict[str, Any], limit: int, record: 
         assert records([event for batch in listener.batches for event in batch]) == [record]
 
 
+def test_a_body_that_was_cut_can_be_split_once_more() -> None:
+    with environment(fidelity="observed") as fake, Listener() as listener:
+        fake.subscribe(listener.uri, ["function"])
+        fake.fail_next_delivery("split")
+        fake.emit(events.function("x" * 300_000))
+        assert len(listener.bodies) == 2
+
+
 def test_each_subscription_has_its_own_cut_also_of_what_came_before_it() -> None:
     record = {"message": "x" * 300_000}
     with environment(fidelity="observed") as fake, Listener() as small, Listener() as large:
@@ -366,7 +375,7 @@ def test_the_snapshot_in_deliveries_is_replaced_at_each_attempt_and_older_ones_s
 
 
 @pytest.mark.parametrize("fault", ["refuse", "reset", 418])
-def test_an_injected_fault_is_retried_like_a_real_one(fault: str | int) -> None:
+def test_an_injected_fault_is_retried_like_a_real_one(fault: DeliveryFault) -> None:
     with environment() as fake, Listener() as listener:
         fake.subscribe(listener.uri, buffering={"timeoutMs": 25})
         fake.fail_next_delivery(fault, times=2)

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ def listener() -> Iterator[Listener]:
 # -- fail_next_delivery ------------------------------------------------------------------------------------------------
 
 
-def first_try(lambda_telemetry: LambdaTelemetry, listener: Listener, fault: str | int) -> Any:
+def first_try(lambda_telemetry: LambdaTelemetry, listener: Listener, fault: Any) -> Any:
     lambda_telemetry.subscribe(listener.uri, ["function"])
     lambda_telemetry.fail_next_delivery(fault)
     lambda_telemetry.emit(events.function("x" * 50))
@@ -69,12 +70,26 @@ def test_a_fault_hits_one_delivery(
 
 
 @pytest.mark.parametrize(("status", "ok"), [(500, False), (404, False), (302, False), (204, True)])
-def test_a_status_is_what_the_sender_believes_it_got(
+def test_of_a_status_the_listener_sees_nothing(
     lambda_telemetry: LambdaTelemetry, listener: Listener, status: int, ok: bool
 ) -> None:
     delivery = first_try(lambda_telemetry, listener, status)
     assert (delivery.ok, delivery.status) == (ok, status)
-    assert len(listener.bodies) == 1
+    assert listener.bodies == []
+    lambda_telemetry.advance(ms=100)
+    assert listener.bodies == ([] if ok else [delivery.body])
+
+
+@pytest.mark.parametrize(("fault", "status"), [("lost-answer", None), (("lost-answer", 503), 503)])
+def test_a_batch_whose_answer_is_lost_comes_again(
+    lambda_telemetry: LambdaTelemetry, listener: Listener, fault: Any, status: int | None
+) -> None:
+    delivery = first_try(lambda_telemetry, listener, fault)
+    assert (delivery.ok, delivery.status) == (False, status)
+    assert listener.bodies == [delivery.body]
+    [again] = lambda_telemetry.advance(ms=100)
+    assert [attempt.status for attempt in again.attempts] == [status, 200]
+    assert listener.bodies == [delivery.body, delivery.body]
 
 
 def test_a_duplicate_arrives_twice(lambda_telemetry: LambdaTelemetry, listener: Listener) -> None:
@@ -82,6 +97,8 @@ def test_a_duplicate_arrives_twice(lambda_telemetry: LambdaTelemetry, listener: 
     assert len(listener.bodies) == 2
     assert listener.bodies[0] == listener.bodies[1]
     assert len(lambda_telemetry.deliveries) == 1
+    lambda_telemetry.advance(seconds=60)
+    assert len(listener.bodies) == 2
 
 
 def test_a_split_batch_is_two_payloads_of_which_neither_is_json(
@@ -89,11 +106,13 @@ def test_a_split_batch_is_two_payloads_of_which_neither_is_json(
 ) -> None:
     delivery = first_try(lambda_telemetry, listener, "split")
     first, second = listener.bodies
-    assert first.endswith(b"}]")
-    assert first.removesuffix(b"}]") + second == delivery.body
+    envelope, _, _ = delivery.body.partition(b'"xxx')
+    assert first == envelope + b'"' + b"x" * 25 + b"}]"
+    assert second == envelope + b"x" * 25 + b'"}]'
     for body in listener.bodies:
         with pytest.raises(json.JSONDecodeError):
             json.loads(body)
+    assert delivery.ok
 
 
 def test_the_journal_tells_of_a_fault_that_the_answer_hides(
@@ -151,8 +170,11 @@ def test_a_fault_may_be_planned_before_anybody_subscribes(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"fault": "explode"}, "'explode' is no delivery fault; use one of 'refuse', 'reset', 'timeout', 'truncate',"),
-        ({"fault": 199}, "or a status 200-599"),
+        (
+            {"fault": "explode"},
+            "'explode' is no delivery fault; use one of 'refuse', 'lost-answer', 'duplicate', 'reset',",
+        ),
+        ({"fault": 199}, "a status 200-599, or ('lost-answer', a status)"),
         ({"fault": True}, "True is no delivery fault"),
         ({"fault": "reset", "times": 0}, "times=0 is not valid"),
         ({"fault": "reset", "times": True}, "times=True is not valid"),
@@ -324,6 +346,113 @@ def test_without_strict_nothing_counts(listener: Listener) -> None:
         with pytest.raises(WaitTimeout, match="waited 0 s for an extension to subscribe; seen instead:"):
             environment.wait_for_subscription(timeout=0)
         assert len(environment.rejections) == 1
+
+
+# -- expect_rejection of other routes ----------------------------------------------------------------------------------
+
+FIELDS = {"Lambda-Extension-Name": "ext", **HEADERS}
+NO_IDENTIFIER = "Extension.MissingExtensionIdentifier: Missing Lambda-Extension-Identifier header"
+REFUSED: dict[str, tuple[object, Mapping[str, str], str]] = {
+    "register": ({"events": ["ASK"]}, FIELDS, "Extension.InvalidEventType: invalid event type"),
+    "next": (None, FIELDS, NO_IDENTIFIER),
+    "subscribe": ({}, FIELDS, NO_IDENTIFIER),
+    "init_error": ({}, FIELDS, NO_IDENTIFIER),
+    "exit_error": ({}, FIELDS, NO_IDENTIFIER),
+}
+
+
+@pytest.mark.parametrize("route", CALLS)
+def test_a_refused_call_of_any_route_may_be_expected(lambda_telemetry: LambdaTelemetry, route: str) -> None:
+    body, headers, told = REFUSED[route]
+    with lambda_telemetry.expect_rejection(f"^{re.escape(told.partition(':')[0])}: ", route=route) as refused:
+        answer = call(*CALLS[route], body, headers)
+    assert answer.status == refused.rejection.status == 403
+    assert refused.rejections == (refused.rejection,)
+    assert refused.rejection.body == body
+    assert refused.rejection.message == answer.body["errorMessage"] == refused.rejection.faults[0]
+    assert lambda_telemetry.rejections == (refused.rejections if route == "subscribe" else ())
+    lambda_telemetry.check()
+
+
+def test_a_refused_call_of_another_route_is_not_what_is_expected(lambda_telemetry: LambdaTelemetry) -> None:
+    def others_are_refused() -> None:
+        with lambda_telemetry.expect_rejection(timeout=0, route="register"):
+            call(*CALLS["next"], None, HEADERS)
+            subscribe(register(), {})
+
+    with pytest.raises(ProtocolViolation, match="expected a refused Register within 0 s, but there was none"):
+        others_are_refused()
+    assert len(lambda_telemetry.rejections) == 1
+
+
+def test_an_injected_refusal_of_another_route_may_be_expected(lambda_telemetry: LambdaTelemetry) -> None:
+    lambda_telemetry.reject_next("exit_error", 500)
+    with lambda_telemetry.expect_rejection("InternalServerError", route="exit_error") as refused:
+        call(*CALLS["exit_error"], {}, {IDENTIFIER: register("somebody"), **HEADERS})
+    assert (refused.rejection.extension_name, refused.rejection.status) == ("somebody", 500)
+
+
+NONE_CAME = {
+    "register": ["<Extension ext Registered events=INVOKE,SHUTDOWN>"],
+    "next": ["extension 'ext' waits for its next event"],
+    "subscribe": ["no subscription either"],
+    "init_error": ["no init/error either"],
+    "exit_error": ["<Request POST /2020-01-01/extension/exit/error -> 202>"],
+}
+
+
+@pytest.mark.parametrize("route", CALLS)
+def test_none_is_a_violation_in_the_words_of_its_route(lambda_telemetry: LambdaTelemetry, route: str) -> None:
+    name = {"init_error": "init/error", "exit_error": "exit/error"}.get(route, route.capitalize())
+
+    def none_is_refused() -> None:
+        with lambda_telemetry.expect_rejection(timeout=0, route=route) as refused:
+            with pytest.raises(MisuseError, match=rf"^no {name} was refused yet; read \.rejection after"):
+                _ = refused.rejection
+            identifier = {IDENTIFIER: register()}
+            if route == "next":
+                polls.enter_context(running(lambda: call(*CALLS["next"], None, identifier)))
+                lambda_telemetry.wait_until_ready()
+            if route == "exit_error":
+                call(*CALLS["exit_error"], {}, {**identifier, **HEADERS})
+
+    with ExitStack() as polls:
+        with pytest.raises(ProtocolViolation) as caught:
+            none_is_refused()
+        lambda_telemetry.shutdown()
+    assert str(caught.value).splitlines() == [
+        f"expected a refused {name} within 0 s, but there was none; seen instead:",
+        *(f"  {line}" for line in NONE_CAME[route]),
+    ]
+
+
+def test_one_of_its_route_that_does_not_match_is_shown(lambda_telemetry: LambdaTelemetry) -> None:
+    with pytest.raises(ProtocolViolation) as caught:
+        with lambda_telemetry.expect_rejection("Closed", timeout=60, route="register"):
+            call(*CALLS["register"], {"events": ["ASK"]}, FIELDS)
+    assert str(caught.value).splitlines() == [
+        "expected a refused Register that matches 'Closed' within 60 s, but there was none; seen instead:",
+        '  <Rejection ext 403 Extension.InvalidEventType: invalid event type "ASK">',
+        "  no registration either",
+    ]
+
+
+@pytest.mark.parametrize("route", ["invoke", "", None, ["next"]])
+def test_a_route_that_does_not_exist_is_a_misuse(lambda_telemetry: LambdaTelemetry, route: Any) -> None:
+    expected = (
+        f"there is no route {route!r}; expect_rejection takes one of 'register', 'next', 'subscribe', 'init_error',"
+    )
+    with pytest.raises(MisuseError, match=f"^{re.escape(expected)}"):
+        with lambda_telemetry.expect_rejection(route=route):
+            pass
+
+
+@pytest.mark.asyncio
+async def test_the_async_object_expects_other_routes_too(async_lambda_telemetry: AsyncLambdaTelemetry) -> None:
+    async with async_lambda_telemetry.expect_rejection("InvalidEventType", route="register") as refused:
+        with running(lambda: call(*CALLS["register"], {"events": ["ASK"]}, FIELDS)):
+            pass
+    assert refused.rejection.extension_name == "ext"
 
 
 @pytest.mark.asyncio

@@ -32,6 +32,11 @@ def loss_of(buffer: Buffer) -> Loss | None:
     return buffer.loss_to_announce
 
 
+def waiting_in(buffer: Buffer) -> tuple[Batch, ...]:
+    """Read anew, too."""
+    return buffer.waiting
+
+
 def test_an_empty_buffer_is_never_due() -> None:
     buffer = Buffer(LIMITS)
     assert buffer.due_us is None
@@ -258,3 +263,15 @@ def test_an_open_batch_that_was_due_before_takes_nothing_more_and_nobodys_room()
     fill(buffer, [b"3"] * 2_000, now_us=100_000)
     assert buffer.lost_records == 0
     assert [len(send(buffer).parts) for _ in range(3)] == [2, 1000, 1000]
+
+
+def test_what_waits_is_told_in_order() -> None:
+    buffer = Buffer(LIMITS)
+    assert waiting_in(buffer) == ()
+    fill(buffer, [LINE] * 2_001)
+    head = buffer.begin()
+    first, *_ = waiting_in(buffer)
+    assert first is head
+    assert [len(batch.parts) for batch in waiting_in(buffer)] == [1000, 1000, 1]
+    buffer.succeeded()
+    assert [len(batch.parts) for batch in waiting_in(buffer)] == [1000, 1]
