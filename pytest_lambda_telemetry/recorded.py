@@ -134,10 +134,11 @@ class Recorded:
         sandbox = self._sandbox
         with sandbox.lock:
             subscribers = targets.those_to(sandbox, to, sandbox.engine.subscribers, attrgetter("subscription"))
+            past = targets.those_to(sandbox, to, sandbox.arrivals.past, lambda subscription: subscription)
             journal, now_us = sandbox.journal.facts, sandbox.moments.look()[1]
             frozen = sandbox.clock.frozen
-            outstanding = sandbox.arrivals.outstanding(subscribers, now_us, frozen=frozen, journal=journal)
-        if not subscribers:
+            outstanding = sandbox.arrivals.outstanding(past, subscribers, now_us, frozen=frozen, journal=journal)
+        if not (past or subscribers):
             name = to.name if isinstance(to, Extension) else to if isinstance(to, str) else None
             assertions.nobody_subscribed(emitted(journal), self.rejections, name)
         assertions.all_delivered(outstanding)

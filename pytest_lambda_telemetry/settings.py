@@ -22,13 +22,13 @@ def _positive(value: object) -> bool:
     return is_number(value) and 0 < value < _LIMIT
 
 
-def _is_runtime(value: object) -> bool:
-    return isinstance(value, str) and RUNTIME.fullmatch(value) is not None
-
-
 def _one_of(alias: object) -> tuple[Callable[[object], bool], str]:
     values: tuple[str, ...] = get_args(alias)
     return (lambda value: is_one_of(value, values)), f"one of {quoted(values)}"
+
+
+def _is_runtime(value: object) -> bool:
+    return isinstance(value, str) and RUNTIME.fullmatch(value) is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -55,11 +55,6 @@ def is_list(value: object) -> TypeGuard[Iterable[object]]:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | bytearray | Mapping)
 
 
-def is_json(value: object) -> bool:
-    """A value that JSON may have, as far as can be seen from outside: what it holds is looked at when it is written."""
-    return value is None or isinstance(value, str | bool | int | float | list | tuple | Mapping)
-
-
 def are_texts(value: object) -> TypeGuard[Collection[str]]:
     """A list, tuple or set of str, none of them empty."""
     return isinstance(value, list | tuple | set | frozenset) and all(map(is_text, value))
@@ -79,6 +74,11 @@ def is_moment(value: object) -> TypeGuard[datetime | str]:
     except OverflowError:  # it would be outside of the years 1 to 9999
         return False
     return True
+
+
+def is_json(value: object) -> bool:
+    """A value that JSON may have, as far as can be seen from outside: what it holds is looked at when it is written."""
+    return value is None or isinstance(value, str | bool | int | float | list | tuple | Mapping)
 
 
 def require(holds: bool, name: str, value: object, wanted: str) -> None:

@@ -49,7 +49,7 @@ class Refusal:
 
     def written(self, profile: Profile) -> bytes:
         """The bytes as this profile has them: the live service puts the message first and ends the line (seen)."""
-        if not profiles.ERROR_BODY.under(profile):
+        if not profiles.MESSAGE_FIRST.under(profile):
             return self.body
         answer = {"errorMessage": self.message, "errorType": self.error_type}
         return json.dumps(answer, separators=(",", ":")).encode("ascii") + b"\n"
@@ -158,7 +158,6 @@ class Kind(Enum):
     """What sort of fault a body has; the value says how each profile answers it."""
 
     UNDECODABLE = profiles.UNDECODABLE_BODY
-    SINGLE_EVENT = profiles.SINGLE_EVENT
     INVALID = profiles.INVALID_BODY
     DENIED = profiles.DENIED_DESTINATION
 

@@ -272,8 +272,9 @@ class _Reading:
         strange = [item for item in given if item not in contract.TYPES]
         if strange:
             kind, message = Kind.UNDECODABLE, f"types should contain only {_listed(contract.TYPES)}"
-            if _is_single_event(strange[0]):
-                kind, message = Kind.SINGLE_EVENT, profiles.SINGLE_EVENT_MESSAGE.under(self.profile)
+            single = profiles.SINGLE_EVENT.under(self.profile)
+            if single is not None and self.api is TELEMETRY and _is_single_event(strange[0]):
+                kind, message = Kind.INVALID, single
             self.fault(kind, message, f"{_TYPES_RULE}; {shown(strange[0])} arrived")
         names = [item for item in given if isinstance(item, str)]
         if len(set(names)) < len(names):

@@ -39,8 +39,11 @@ def log_records(logs: object) -> list[Log]:
     require(alone or several, "logs", logs, "a list of lines (str) and objects (dict)")
     records = [logs] if alone else list(cast(Iterable[object], logs))
     for index, record in enumerate(records):
-        wanted = "a line (str), an object (dict), another JSON value, or an event such as events.function_log(...)"
-        require(is_json(record) or isinstance(record, Event), f"logs[{index}]", record, wanted)
+        if not (is_json(record) or isinstance(record, Event)):
+            raise MisuseError(
+                f"logs[{index}]={record!r} is not valid: it must be a line (str), an object (dict), another JSON value,"
+                " or an event such as events.function_log(...)"
+            )
     return cast(list[Log], records)
 
 

@@ -1,7 +1,7 @@
 """What became of emitted telemetry: what arrived, in order, and what is on its way, refused or lost."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
@@ -49,6 +49,7 @@ class Arrivals:
 
     def __init__(self, limit: int) -> None:
         self.acknowledged: deque[SentBatch] = deque(maxlen=limit)
+        self.past: list[Subscription] = []  # of execution environments that have ended
         self._limit = limit
         self._failed: dict[SentBatch, Attempted] = {}
         self._losses: dict[Subscription, dict[object, _Loss]] = {}
@@ -76,6 +77,16 @@ class Arrivals:
             case OutputLost(who, lines):
                 self._output[who] += lines
 
+    def begin_anew(self, subscribers: Iterable[Subscriber]) -> None:
+        """These subscribers' execution environment has ended: what still waits for them is lost."""
+        for subscriber in subscribers:
+            of = subscriber.subscription
+            self.past.append(of)
+            for batch in subscriber.buffer.waiting:
+                last = self._failed.pop(subscriber.in_flight, None) if batch.attempts and subscriber.in_flight else None
+                why = f"{f'{_tried(last)}, ' if last else ''}not delivered when its execution environment ended"
+                self._lost(of, batch, _Loss("dropped", why, types=tuple(batch.types)), len(batch.types), ())
+
     def _dropped(self, fact: Dropped) -> None:
         last = next(reversed(self._failed.values()), None)
         if last is not None and last.batch.segments is fact.segments:  # it was tried, and is not tried again
@@ -90,26 +101,39 @@ class Arrivals:
         self._losses.setdefault(of, {}).setdefault(key, loss).add(count, numbers)
 
     def outstanding(
-        self, subscribers: Sequence[Subscriber], now_us: int, *, frozen: bool, journal: Sequence[Recorded]
+        self,
+        past: Sequence[Subscription],
+        subscribers: Sequence[Subscriber],
+        now_us: int,
+        *,
+        frozen: bool,
+        journal: Sequence[Recorded],
     ) -> list[Outstanding]:
-        """Everything that these subscribers have not got, and why."""
+        """Everything that these subscribers have not got, or those of the past have not, and why."""
         found: list[Outstanding] = []
         waiting = {one.in_flight for one in subscribers}
+        for subscription in past:
+            found += self._never(subscription, waiting, journal)
         for subscriber in subscribers:
             of = subscriber.subscription
             found += self._buffered(subscriber, now_us, frozen=frozen)
-            for batch, last in self._failed.items():
-                if batch.subscription is of and batch not in waiting:
-                    found.append(Outstanding(of, "refused", len(batch.types), batch.types, f"{_tried(last)}, pushed"))
-            for loss in self._losses.get(of, {}).values():
-                types = loss.types or tuple(_types(journal, loss.numbers))
-                found.append(Outstanding(of, loss.state, loss.count, types, loss.why))
+            found += self._never(of, waiting, journal)
             if self._output and subscriber.takes("extension"):
                 found += [
                     Outstanding(of, "dropped", lines, ("extension",), f"output of {who!r} that found no room")
                     for who, lines in self._output.items()
                 ]
         return found
+
+    def _never(
+        self, of: Subscription, waiting: Container[SentBatch | None], journal: Sequence[Recorded]
+    ) -> Iterator[Outstanding]:
+        for batch, last in self._failed.items():
+            if batch.subscription is of and batch not in waiting:
+                yield Outstanding(of, "refused", len(batch.types), batch.types, f"{_tried(last)}, pushed")
+        for loss in self._losses.get(of, {}).values():
+            types = loss.types or tuple(_types(journal, loss.numbers))
+            yield Outstanding(of, loss.state, loss.count, types, loss.why)
 
     def _buffered(self, subscriber: Subscriber, now_us: int, *, frozen: bool) -> Iterator[Outstanding]:
         behind = False

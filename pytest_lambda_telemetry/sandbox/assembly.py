@@ -163,7 +163,7 @@ def _connect(
         output=children,
         watch=LoopWatch(children, LoopReport(journal, violations)),
         delay_ms=retry.delay_ms if retry else lambda _attempts: None,
-        cut=profiles.CUT_RECORDS.under(profile),
+        cut=profiles.RECORD_CUT.under(profile),
     )
     reception = Reception(
         settings=settings,

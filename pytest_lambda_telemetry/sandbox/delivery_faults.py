@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, cast
 
-from ..model.checks import is_whole, quoted
+from ..model.checks import is_one_of, is_whole, quoted
 from ..model.errors import MisuseError
 from ..model.records import Destination
 from ..wire.sender import Outcome, Sender
@@ -56,9 +56,9 @@ NAMES: tuple[FaultName, ...] = tuple(fault for fault in FAULTS if isinstance(fau
 
 def parse_fault(value: object) -> DeliveryFault:
     """A fault from what a test passes in. Raises MisuseError, which lists the valid ones."""
+    if is_one_of(value, NAMES):
+        return cast(FaultName, value)
     match value:
-        case str() if value in NAMES:
-            return value
         case int() if _is_status(value):
             return value
         case ("lost-answer", int(status)) if _is_status(status):
@@ -75,6 +75,11 @@ def _is_status(value: object) -> bool:
 def in_words(fault: DeliveryFault) -> str:
     """A fault for a person."""
     return f"{fault[0]}, {fault[1]} instead" if isinstance(fault, tuple) else str(fault)
+
+
+def reaches_listener(fault: DeliveryFault) -> bool:
+    """Whether the listener sees anything of it."""
+    return fault != "refuse" and not isinstance(fault, int)
 
 
 def send_with_fault(

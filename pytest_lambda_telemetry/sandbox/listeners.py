@@ -56,16 +56,23 @@ class Listeners:
 
     def send(self, subscription: Subscription, body: bytes) -> SendOutcome:
         """Deliver these bytes once."""
-        outcome = self._try(subscription, body)
-        if outcome.error == REFUSED and subscription not in self._met | self._given_up:
-            outcome = self._await_start(subscription, body, outcome)
-        if outcome.error != REFUSED:
-            self._met.add(subscription)
+        outcome = self.reach(subscription, lambda: self._try(subscription, body))
         if outcome.timed_out:
             self._silent.add(subscription)
         return outcome
 
-    def _await_start(self, subscription: Subscription, body: bytes, outcome: SendOutcome) -> SendOutcome:
+    def reach(self, subscription: Subscription, attempt: Callable[[], SendOutcome]) -> SendOutcome:
+        """Make an attempt, again and again while its listener is still starting."""
+        outcome = attempt()
+        if outcome.error == REFUSED and subscription not in self._met | self._given_up:
+            outcome = self._await_start(subscription, attempt, outcome)
+        if outcome.error != REFUSED:
+            self._met.add(subscription)
+        return outcome
+
+    def _await_start(
+        self, subscription: Subscription, attempt: Callable[[], SendOutcome], outcome: SendOutcome
+    ) -> SendOutcome:
         deadline = Real.monotonic() + self._patience_s
         while outcome.error == REFUSED and self._may_be_starting(subscription) and not self._turns.interrupted:
             if Real.monotonic() >= deadline:
@@ -73,7 +80,7 @@ class Listeners:
                 break
             with self._lock:
                 self._lock.wait(_LOOK_AGAIN_S)
-            outcome = self._try(subscription, body)
+            outcome = attempt()
         return outcome
 
     def _try(self, subscription: Subscription, body: bytes) -> SendOutcome:

@@ -16,7 +16,7 @@ from ..model.facts import FaultInjected
 from ..model.ports import Recorder, SendOutcome
 from ..model.records import Subscription
 from ..protocol.contract import Refusal
-from .delivery_faults import DeliveryFault, in_words, parse_fault, send_with_fault
+from .delivery_faults import DeliveryFault, in_words, parse_fault, reaches_listener, send_with_fault
 from .listeners import Listeners
 
 DELIVERY = "delivery"
@@ -105,7 +105,12 @@ class PlannedDeliverer:
                 self._journal.add(FaultInjected(subscription.extension_name, in_words(fault)))
         if fault is None:
             return self._listeners.send(subscription, body), False
-        return send_with_fault(self._listeners.sender, fault, subscription.destination, body, key=subscription), True
+        sender, destination = self._listeners.sender, subscription.destination
+
+        def attempt() -> SendOutcome:
+            return send_with_fault(sender, fault, destination, body, key=subscription)
+
+        return self._listeners.reach(subscription, attempt) if reaches_listener(fault) else attempt(), True
 
 
 def delivery_fault(fault: object, times: object, to: tuple[Subscription, ...] | None) -> Planned:

@@ -119,6 +119,7 @@ class Sandbox:
         self.stage.shutdown("spindown")
         with self.lock:
             self.extensions_api.end_polls()
+            self.arrivals.begin_anew(self.engine.subscribers)
             IDENTIFIERS.retire(self.extensions.clear())
             self.extensions_api.begin_anew()
         self.stage.begin_anew()

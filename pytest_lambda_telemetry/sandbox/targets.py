@@ -41,7 +41,7 @@ def those_to(sandbox: Sandbox, to: object, all_of: Iterable[T], subscription: Ca
     Who is there without a subscription is somebody: that nothing went there is what a test may want to know. The caller
     holds the lock.
     """
-    subscriptions = [*sandbox.recordings.subscriptions, *(one.subscription for one in sandbox.engine.subscribers)]
+    subscriptions = [*sandbox.arrivals.past, *(one.subscription for one in sandbox.engine.subscribers)]
     extensions = [one.snapshot for one in sandbox.extensions]
     names = [one.extension_name for one in subscriptions]
     names += [one.name for one in (*extensions, *sandbox.children)]
@@ -49,7 +49,8 @@ def those_to(sandbox: Sandbox, to: object, all_of: Iterable[T], subscription: Ca
         case str():
             known = to in names
         case Extension():
-            known = any(one.extension_id == to.extension_id for one in extensions)
+            owners = [one.extension_id for one in subscriptions]
+            known = to.extension_id in [*owners, *(one.extension_id for one in extensions)]
         case Subscription():
             known = any(one is to for one in subscriptions)
         case _:

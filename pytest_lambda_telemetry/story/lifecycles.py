@@ -141,7 +141,7 @@ class _Invocation:
             status,
             error_type,
             self.duration_ms,
-            self.overhead_ms or None,
+            self.overhead_ms,
             before_ms=before_ms,
             init_duration_ms=init_duration_ms,
             restore_duration_ms=restore_duration_ms,

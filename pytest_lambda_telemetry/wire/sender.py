@@ -116,7 +116,7 @@ class Sender:
             with self._connect(destination.port, key, deadline) as sock:
                 self._current = sock
                 sock.sendall(_request(destination, body))
-                sock.await_input(min(self.timeout_s, _MOMENT_S))
+                sock.readable(min(self.timeout_s, _MOMENT_S))
                 sock.drop_input()  # or the close would be a reset
             raise TimeoutError
 

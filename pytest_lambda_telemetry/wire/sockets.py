@@ -78,11 +78,7 @@ class DeadlineSocket(RealSocket):
         return True
 
     def readable(self, seconds: float = 0) -> bool:
-        """The peer has sent something that was not read yet, or has closed."""
-        return self._poll(select.POLLIN, seconds) != 0
-
-    def await_input(self, seconds: float) -> bool:
-        """`readable()`, waited for so long."""
+        """The peer has sent something that was not read yet, or has closed; waited for so long."""
         return self._poll(select.POLLIN, seconds) != 0
 
     def gone(self) -> bool:

@@ -212,6 +212,28 @@ def test_without_a_subscription_nothing_can_arrive() -> None:
             fake.assert_all_delivered(to=fake.extensions[0])
 
 
+def test_what_an_execution_environment_leaves_undelivered_is_lost_with_it() -> None:
+    answers = [503]
+    with environment() as fake, Listener(lambda _number: answers[-1]) as listener:
+        first = fake.subscribe(listener.uri)
+        fake.emit(events.function("a"))
+        fake.restart()
+        answers.append(200)
+        name, lost_event = lost = fails(fake.assert_all_delivered)
+        assert name == f"  {first!r}"
+        assert lost_event.startswith("    dropped: 1 event [function], tried ")
+        assert lost_event.endswith(", last answered 503, not delivered when its execution environment ended")
+        assert fails(lambda: fake.assert_all_delivered(to="test-extension")) == lost
+        assert fails(lambda: fake.assert_all_delivered(to=first)) == lost
+        fake.assert_nothing_delivered(to=first)
+        second = fake.subscribe(listener.uri)
+        fake.emit(events.function("b"))
+        fake.flush()
+        fake.assert_all_delivered(to=second)
+        assert fails(fake.assert_all_delivered) == lost
+        assert fake.records(to=second) == fake.records() == ("b",)
+
+
 def test_it_can_still_be_asked_when_the_environment_is_closed() -> None:
     with environment() as fake, Listener() as listener:
         fake.subscribe(listener.uri)

@@ -193,6 +193,8 @@ def test_the_live_service_cuts_a_record_at_max_bytes(limit: int) -> None:
         assert rest.body == listener.bodies[1]
         with pytest.raises(LambdaTelemetryError, match="was cut in it, as the live service does"):
             assert rest.events
+        with pytest.raises(LambdaTelemetryError, match="was cut in it, as the live service does"):
+            fake.records("function")
 
 
 @pytest.mark.parametrize(

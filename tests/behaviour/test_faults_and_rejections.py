@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -23,6 +24,7 @@ from tests.support.helpers import (
     TELEMETRY,
     Listener,
     call,
+    free_port,
     register,
     running,
     subscribe,
@@ -165,6 +167,36 @@ def test_a_fault_may_be_planned_before_anybody_subscribes(
     lambda_telemetry.fail_next_delivery("refuse")
     lambda_telemetry.subscribe(listener.uri)
     assert not lambda_telemetry.push([events.function("f")]).ok
+
+
+@pytest.mark.parametrize(("fault", "seen"), [("lost-answer", 1), ("duplicate", 2), ("timeout", 1)])
+def test_a_fault_that_a_listener_sees_waits_for_one_that_is_still_starting(
+    lambda_telemetry: LambdaTelemetry, fault: Any, seen: int
+) -> None:
+    port, started = free_port(), list[Listener]()
+    subscribe(register(), subscribe_body(port, types=["function"]))
+    lambda_telemetry.fail_next_delivery(fault)
+    lambda_telemetry.emit(events.function("a"))
+    start = threading.Timer(0.2, lambda: started.append(Listener(port=port)))
+    start.start()
+    try:
+        [delivery] = lambda_telemetry.flush()
+        start.join()
+        assert [len(listener.bodies) for listener in started] == [seen]
+        assert len(delivery.attempts) == 1
+        lambda_telemetry.advance(ms=100)
+    finally:
+        start.join()
+        started[0].close()
+
+
+@pytest.mark.parametrize("fault", ["refuse", 503])
+def test_one_that_it_does_not_see_waits_for_nobody(lambda_telemetry: LambdaTelemetry, fault: Any) -> None:
+    subscribe(register(), subscribe_body(free_port(), types=["function"]))
+    lambda_telemetry.fail_next_delivery(fault)
+    lambda_telemetry.emit(events.function("a"))
+    [delivery] = lambda_telemetry.flush()
+    assert delivery.attempts[0].duration_ms == 0
 
 
 @pytest.mark.parametrize(
@@ -383,6 +415,15 @@ def test_a_refused_call_of_another_route_is_not_what_is_expected(lambda_telemetr
     with pytest.raises(ProtocolViolation, match="expected a refused Register within 0 s, but there was none"):
         others_are_refused()
     assert len(lambda_telemetry.rejections) == 1
+
+
+@pytest.mark.parametrize("route", CALLS)
+def test_a_refusal_says_how_it_would_be_expected(lambda_telemetry: LambdaTelemetry, route: str) -> None:
+    body, headers, _ = REFUSED[route]
+    call(*CALLS[route], body, headers)
+    named = "" if route == "subscribe" else f"route={route!r}"
+    with pytest.raises(ProtocolViolation, match=re.escape(f" wrap it in expect_rejection({named}); strict=False")):
+        lambda_telemetry.check()
 
 
 def test_an_injected_refusal_of_another_route_may_be_expected(lambda_telemetry: LambdaTelemetry) -> None:

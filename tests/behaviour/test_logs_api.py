@@ -185,7 +185,7 @@ def test_the_two_apis_exclude_one_another(
     [
         ({"schemaVersion": "2022-07-01"}, "Logs.DeserializationError"),
         ({"types": []}, "Logs.ValidationError"),
-        ({"types": ["platform.start"]}, "Logs.ValidationError"),
+        ({"types": ["platform.start"]}, "Logs.DeserializationError"),
         ({"buffering": {"maxItems": 999}}, "Logs.ValidationError"),
         ({"extra": 1}, "Logs.DeserializationError"),
     ],

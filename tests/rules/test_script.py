@@ -101,7 +101,7 @@ def test_the_options_of_an_invocation_reach_its_events() -> None:
         "tracing": {**schema.tracing("chosen"), "value": "Root=1-2"},
     }
     assert (report["metrics"]["memorySizeMB"], report["metrics"]["maxMemoryUsedMB"]) == (512, 100)
-    assert "spans" not in report
+    assert [(span["name"], span["durationMs"]) for span in report["spans"]] == [("extensionOverhead", 0)]
     invoke = script.steps[0].action
     assert isinstance(invoke, Invoke)
     assert invoke.tracing == "Root=1-2"
