@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -742,8 +743,10 @@ def test_it_works_with_every_async_plugin(mode: str, pytester: pytest.Pytester) 
                     assert lambda_telemetry.elapsed == async_lambda_telemetry.elapsed
         """,
     )
-    outcome = pytester.runpytest_inprocess(
-        "-p", "no:randomly", "-Werror", "-oasyncio_default_fixture_loop_scope=function", *options
+    outcome = pytester.runpytest_subprocess(  # some releases of pytest-asyncio leave a loop behind in their process
+        *("-p", "no:randomly", "-Werror"),
+        *("-o", "asyncio_default_fixture_loop_scope=function", "-o", f"pythonpath={Path(__file__).parents[2]}"),
+        *options,
     )
     outcome.assert_outcomes(passed=4 if mode == "anyio" else 2)  # anyio's plugin: on asyncio and on trio
 

@@ -20,6 +20,15 @@ def refused():
     return subscribe(register(), body)
 """
 
+INI = """
+[pytest]
+addopts = -p no:cacheprovider
+filterwarnings =
+    error
+    # before 8.4, of each plugin that an outer session in the same process has loaded already
+    ignore:Module already imported:pytest.PytestAssertRewriteWarning
+"""
+
 Run = Callable[..., pytest.RunResult]
 
 
@@ -27,7 +36,7 @@ Run = Callable[..., pytest.RunResult]
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Write a test file and run it in this process, with the plugin and the helpers; arguments go to pytest."""
     pytester.makepyfile(extension_helpers=HELPERS.read_text(encoding="utf-8"), tools=TOOLS)
-    pytester.makeini("[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider\n")
+    pytester.makeini(INI)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # others' plugins are most of what a session costs
     monkeypatch.setenv("PYTEST_PLUGINS", "pytest_lambda_telemetry.plugin")
 

@@ -54,6 +54,8 @@ PLUGIN = {
     f"{PACKAGE}.real",
 }
 """The modules that every session of everyone who has the package installed pays for."""
+SOCKETS = {"socket", "_socket", "array"}
+"""What `real` captures; pytest itself loads it too on some versions of Python."""
 
 MOST_LINES = 400
 
@@ -187,7 +189,7 @@ def loaded_by(*arguments: str) -> set[str]:
 def test_loading_the_plugin_loads_nothing_but_a_few_modules_of_ours() -> None:
     tell = "import json, sys; print(json.dumps([*sys.modules]))"
     added = loaded_by("-c", f"import pytest, {PACKAGE}.plugin; {tell}") - loaded_by("-c", f"import pytest; {tell}")
-    assert added == PLUGIN
+    assert added - SOCKETS == PLUGIN
 
 
 def test_a_session_that_does_not_use_the_fixture_loads_nothing_more(tmp_path: Path) -> None:
@@ -196,7 +198,8 @@ def test_a_session_that_does_not_use_the_fixture_loads_nothing_more(tmp_path: Pa
     )
     (tmp_path / "test_it.py").write_text("import pytest\ndef test_it(tmp_path): pass\n")
     session = ("-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", str(tmp_path))
-    assert loaded_by(*session, "-p", f"{PACKAGE}.plugin") - loaded_by(*session) == PLUGIN
+    added = loaded_by(*session, "-p", f"{PACKAGE}.plugin") - loaded_by(*session)
+    assert added - SOCKETS == PLUGIN
 
 
 def test_using_the_fixture_loads_none_of_the_libraries_it_follows() -> None:

@@ -190,7 +190,7 @@ def test_d(extension): pytest.skip("now")
 
 @pytest.mark.parametrize("events", [("INVOKE", "SHUTDOWN"), ("INVOKE",), ()])
 def test_an_extension_that_waits_gets_shutdown_before_any_finalizer(run: Run, events: tuple[str, ...]) -> None:
-    result = run(WAITING.replace("EVENTS", repr(events)), "-W", "error")
+    result = run(WAITING.replace("EVENTS", repr(events)))
     result.assert_outcomes(passed=2, failed=1, skipped=1)
 
 
@@ -238,8 +238,7 @@ def test_b():
         if thread.name == "life":
             thread.join(30)
     assert {one.name for one in set(threading.enumerate()) - before} <= {"lambda-telemetry-server"}
-""",
-        *("-W", "error"),
+"""
     )
     result.assert_outcomes(passed=4)
 

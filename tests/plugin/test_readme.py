@@ -6,6 +6,7 @@ there; `<!-- output: NAME, with OLD replaced by NEW -->` before a text block say
 
 import re
 import sys
+import tomllib
 from collections import defaultdict
 from pathlib import Path
 
@@ -137,6 +138,17 @@ def test_every_builder_script_and_file_named_exists_and_none_is_missing() -> Non
 
 def test_the_table_of_the_profiles_is_made_from_the_code() -> None:
     assert readme_tables.made_anew(README) == README, f"the README is not what the code says: {readme_tables.COMMAND}"
+
+
+def test_the_oldest_versions_of_other_libraries_are_those_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    table = README.partition("| library | installed with |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| ([\w-]+) ([\d.]+) \| (?:this package|the extra `([\w-]+)`)", table, re.MULTILINE)
+    stated = {extra: {f"{name}>={version}" for name, version, where in rows if where == extra} for _, _, extra in rows}
+    assert stated.pop("") == set(project["dependencies"])
+    assert stated.keys() == {"asyncio", "respx", "time-machine"}
+    for extra, libraries in stated.items():
+        assert libraries <= set(project["optional-dependencies"][extra])
 
 
 def test_every_setting_named_in_a_marker_exists() -> None:
