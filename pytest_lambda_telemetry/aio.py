@@ -14,11 +14,11 @@ from .environment import LambdaTelemetry
 from .host.child_names import choose
 from .host.process import ExtensionProcess
 from .model.errors import MisuseError
-from .model.event import Event
+from .model.event import Event, Log
 from .model.records import Buffering, Delivery, Extension, Subscription
 from .recorded import Recorded, Target
 from .sandbox.delivery_faults import DeliveryFault
-from .sandbox.invocation import Invocation, InvocationOptions, Log, ShutdownReason
+from .sandbox.invocation import Invocation, InvocationOptions, ShutdownReason
 from .sandbox.violations import ExpectedRejection
 from .script import Script
 from .settings import Settings

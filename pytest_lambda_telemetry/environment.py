@@ -11,13 +11,13 @@ from .host.environ import child_variables
 from .host.process import ExtensionProcess
 from .model.checks import not_negative
 from .model.errors import MisuseError, ProtocolViolation
-from .model.event import Event
+from .model.event import Event, Log
 from .model.records import Buffering, Delivery, Extension, Subscription
 from .recorded import Recorded, Target
 from .sandbox import arguments, targets
 from .sandbox.assembly import assemble
 from .sandbox.delivery_faults import DeliveryFault
-from .sandbox.invocation import Invocation, InvocationOptions, Log, ShutdownReason
+from .sandbox.invocation import Invocation, InvocationOptions, ShutdownReason
 from .sandbox.loops import in_event_loop
 from .sandbox.plan import Planned, call_refusal, delivery_fault
 from .sandbox.sandbox import Sandbox

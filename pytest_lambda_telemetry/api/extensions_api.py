@@ -1,5 +1,6 @@
 """The Extensions API: register, next, and the two error reports."""
 
+import json
 from collections.abc import Callable, Mapping
 
 from ..model.facts import Asked, Registered, Tolerated
@@ -78,10 +79,8 @@ class ExtensionsApi:
         self._journal.add(Asked(extension.name))
         payload = extension.take_pending()
         if payload is not None:
-            return Answer(status=200, body=payload, who=extension.name)
-        poll = extension.poll = Poll(
-            call.request.alive, lambda payload: finish(Answer(status=200, body=payload, who=verdict.caller.name))
-        )
+            return _handed(extension, payload)
+        poll = extension.poll = Poll(call.request.alive, lambda payload: finish(_handed(extension, payload)))
         if self._over:
             extension.hang_up()
         return poll
@@ -101,3 +100,9 @@ class ExtensionsApi:
             if verdict.remark:
                 self._journal.add(Tolerated(extension.name, verdict.remark))
         return json_answer(202, {"status": "OK"}, extension.name)
+
+
+def _handed(extension: LiveExtension, payload: bytes) -> Answer:
+    """The answer to event/next that hands an event over."""
+    headers = calls.event_headers(extension.extension_id, json.loads(payload))
+    return Answer(status=200, body=payload, who=extension.name, headers=tuple(headers.items()))

@@ -18,3 +18,7 @@ class Event:
     type: str
     record: Record
     time: str | None = None
+
+
+Log = Record | Event
+"""What a function logs: a line, an object or another JSON value, or an event of any kind."""

@@ -174,13 +174,7 @@ class Delivery:
         Raises LambdaTelemetryError where a record that was longer than the subscription's maxBytes was cut, as the live
         service does: such a body is no JSON.
         """
-        try:
-            return decoded(self.payload, self.subscription.destination.protocol)
-        except ValueError as error:
-            raise LambdaTelemetryError(
-                f"the body of this delivery is no JSON ({error}): a record longer than the subscription's maxBytes was"
-                " cut in it, as the live service does; read .body, or subscribe with a larger maxBytes"
-            ) from error
+        return decoded(self.payload, self.subscription.destination.protocol)
 
     @property
     def status(self) -> int | None:
@@ -198,10 +192,20 @@ class Delivery:
 
 
 def decoded(payload: Payload, protocol: str) -> list[dict[str, Any]]:
-    """The events that the bytes of a batch carry over a protocol. Raises LambdaTelemetryError when they were let go."""
-    if protocol == "TCP":
-        return [json.loads(line) for line in payload.kept.splitlines()]
-    events: list[dict[str, Any]] = json.loads(payload.kept)
+    """The events that the bytes of a batch carry over a protocol.
+
+    Raises LambdaTelemetryError when they were let go, and where a record longer than maxBytes was cut in them.
+    """
+    body = payload.kept
+    try:
+        if protocol == "TCP":
+            return [json.loads(line) for line in body.splitlines()]
+        events: list[dict[str, Any]] = json.loads(body)
+    except ValueError as error:
+        raise LambdaTelemetryError(
+            f"the body of this delivery is no JSON ({error}): a record longer than the subscription's maxBytes was cut"
+            " in it, as the live service does; read .body, or subscribe with a larger maxBytes"
+        ) from error
     return events
 
 

@@ -8,6 +8,7 @@ own emulator.
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from uuid import UUID, uuid5
 
 from ..model.headers import Headers
 from . import contract, profiles
@@ -19,6 +20,7 @@ from .strict_json import Body
 from .subscription import Accepted, validate_body
 
 IDENTIFIER = "Lambda-Extension-Identifier"
+EVENT_IDENTIFIER = "Lambda-Extension-Event-Identifier"
 NAME = "Lambda-Extension-Name"
 ACCEPT_FEATURE = "Lambda-Extension-Accept-Feature"
 ERROR_TYPE = "Lambda-Extension-Function-Error-Type"
@@ -132,6 +134,14 @@ def ask_for_next(headers: Headers, environment: Environment) -> Waits | Denied:
         return caller
     state = advance_extension(caller.state, Call.NEXT, caller.name)
     return Denied(state, caller.name) if isinstance(state, Refusal) else Waits(caller, state)
+
+
+def event_headers(extension_id: str, event: object) -> dict[str, str]:
+    """The headers with which an extension is handed an event: INVOKE has an identifier (AWS's emulator)."""
+    match event:
+        case {"eventType": "INVOKE", "requestId": str(request_id)}:
+            return {EVENT_IDENTIFIER: str(uuid5(UUID(extension_id), request_id))}
+    return {}
 
 
 def report_error(call: Call, headers: Headers, environment: Environment) -> Reports | Denied:

@@ -119,7 +119,7 @@ def cut_event(part: bytes, limit: int) -> list[bytes]:
     Each piece is the envelope, as many bytes of the record's JSON as the limit allows, and the envelope's end: a body
     ends on such a piece with `}]`, and the next one opens with the same envelope ahead of the resumed bytes. Neither is
     JSON, and nothing counts the pieces. An event whose record fits is returned alone. The cut falls anywhere but inside
-    a character. Seen in production: DataDog/datadog-lambda-extension pull 1357.
+    a character or an escape. Seen in production: DataDog/datadog-lambda-extension pull 1357.
     """
     begin = part.index(_RECORD) + len(_RECORD)
     end = len(part) - 1
@@ -131,6 +131,13 @@ def cut_event(part: bytes, limit: int) -> list[bytes]:
         stop = min(start + limit, end)
         while stop < end and part[stop] & 0xC0 == 0x80:  # a continuation byte: step back to its character
             stop -= 1
+        if stop < end and _backslashes(part, stop) % 2:  # resumed at an escaped quote, a string would be whole again
+            stop -= 1
         pieces.append(b"%b%b}" % (part[:begin], part[start:stop]))
         start = stop
     return pieces
+
+
+def _backslashes(part: bytes, stop: int) -> int:
+    """How many stand right before `stop`."""
+    return stop - len(part[:stop].rstrip(b"\\"))

@@ -8,7 +8,7 @@ from typing import cast
 
 from ..model.checks import is_json, is_list, is_number, is_one_of, is_text, is_whole, not_negative, quoted, require
 from ..model.errors import MisuseError
-from ..model.event import Event, Record
+from ..model.event import Event, Log
 from ..protocol.fields import STATUSES
 from ..protocol.logs_api import TYPES as LOGS_API_TYPES
 from ..protocol.schema import LOG_TYPES, REQUIRED
@@ -32,7 +32,7 @@ def events(given: Iterable[object]) -> list[Event]:
     return checked
 
 
-def log_records(logs: object) -> list[Record | Event]:
+def log_records(logs: object) -> list[Log]:
     """What a function logs: a list of lines, objects, other JSON values, events; a line or object alone is a list."""
     alone = isinstance(logs, str | Mapping)
     several = isinstance(logs, Iterable) and not isinstance(logs, bytes)
@@ -44,7 +44,7 @@ def log_records(logs: object) -> list[Record | Event]:
                 f"logs[{index}]={record!r} is not valid: it must be a line (str), an object (dict), another JSON value,"
                 " or an event such as events.function_log(...)"
             )
-    return cast(list[Record | Event], records)
+    return cast(list[Log], records)
 
 
 def timeout(value: object) -> float:

@@ -7,15 +7,12 @@ from .. import events
 from ..engine.recordings import Progress
 from ..engine.run import Engine
 from ..model.errors import MisuseError
-from ..model.event import Event, Record
+from ..model.event import Event, Log
 from ..model.records import Delivery
 from ..protocol.schema import ShutdownReason, Status
 from .loops import in_event_loop
 
-__all__ = ["Invocation", "InvocationOptions", "InvocationOutcome", "Log", "ShutdownReason", "Status"]
-
-Log = Record | Event
-"""What a function logs: a line, an object or any other JSON value, or an event."""
+__all__ = ["Invocation", "InvocationOptions", "InvocationOutcome", "ShutdownReason", "Status"]
 
 InvocationOutcome = Literal["completed", "function-timeout", "extension-timeout"]
 
@@ -59,7 +56,7 @@ class Invocation:
         self.over = False
         self._engine = engine
 
-    def log(self, *records: Record | Event) -> None:
+    def log(self, *records: Log) -> None:
         """The function writes these now: lines, objects, other JSON values, or events. Full batches are delivered.
 
         Inside a running event loop, and on a thread that does not own time, they are only buffered: the next awaited

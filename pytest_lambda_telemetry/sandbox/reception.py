@@ -45,6 +45,7 @@ class Reception:
         self._children = children
         self._violations = violations
         self.init_started_us: int | None = None
+        self._environments = 1
 
     def called(self, fact: Called) -> None:
         """An extension's request was answered."""
@@ -86,11 +87,12 @@ class Reception:
     def begin_anew(self) -> None:
         """Another execution environment: its init has not begun."""
         self.init_started_us = None
+        self._environments += 1
 
     @property
     def init(self) -> Init:
         """The initialization of this environment, as the story tells it."""
-        settings = self._settings
+        settings, of = self._settings, f"{self._seed} {self._environments}"
         return Init(
             initialization_type=settings.initialization_type,
             function_name=settings.function_name,
@@ -98,8 +100,8 @@ class Reception:
             memory_mb=settings.memory_mb,
             runtime=settings.runtime,
             region=settings.region,
-            instance_id=schema.instance_id(settings.function_version, f"{self._started:%Y/%m/%d}", self._seed),
-            trace=schema.trace_header(f"init {self._seed}") if settings.tracing else None,
+            instance_id=schema.instance_id(settings.function_version, f"{self._started:%Y/%m/%d}", of),
+            trace=schema.trace_header(f"init {of}") if settings.tracing else None,
         )
 
     def _announce(self, subscription: Subscription, state: str) -> None:

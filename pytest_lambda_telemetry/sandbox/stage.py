@@ -6,6 +6,7 @@ only by what a step says.
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from threading import Condition
 from typing import cast, get_args
 
@@ -131,7 +132,10 @@ class Stage:
         self._init_ms = took_us / 1000
         if self._settings.platform_events:
             standing = [self._standing(one) for one in self._extensions if not one.stand_in]
-            self._engine.emit(self._reception.init.ended(standing, self._init_ms), deliver=True)
+            init, failed = self._reception.init, [one.errors[0] for one in self._extensions if one.errors]
+            if failed:
+                init = replace(init, status="error", error_type=failed[0])
+            self._engine.emit(init.ended(standing, self._init_ms), deliver=True)
         self._close_init()
 
     def take_charged_init_ms(self) -> float | None:

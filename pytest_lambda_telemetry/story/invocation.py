@@ -85,10 +85,10 @@ class Invoked:
         init_duration_ms: float | None = None,
         restore_duration_ms: float | None = None,
     ) -> Event:
-        """platform.report: the function ran for `ran_ms`, extensions (if there are any) went on for `overhead_ms`.
+        """platform.report: the function ran for `ran_ms`, extensions went on for `overhead_ms`.
 
-        None is for an invocation that was cut short: its report has no span. `before_ms` is what was done within the
-        invocation before its start; `used_mb` overrides the memory used.
+        None is for no extensions, or an invocation that was cut short: the report then has no span. `before_ms` is what
+        was done within the invocation before its start; `used_mb` overrides the memory used.
         """
         if self.managed:
             overhead_ms = None

@@ -12,7 +12,7 @@ from typing import Literal, Self, TypedDict, Unpack, get_args
 from .. import events
 from ..model.checks import is_one_of
 from ..model.errors import MisuseError
-from ..model.event import Event, Record
+from ..model.event import Event, Log
 from ..protocol import schema
 from ..protocol.fields import listed, number, time_of, whole
 from ..protocol.projection import moment
@@ -21,9 +21,6 @@ from . import endings
 from .init import MANAGED_INSTANCES, Init, extension_stands, subscribed
 from .invocation import Invoked
 from .steps import Action, EndInit
-
-Log = Record | Event
-"""A log of a ready-made script: a line, object or other JSON value of the function's, or an event of any kind."""
 
 Timed = tuple[float, Action]
 

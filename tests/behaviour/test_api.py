@@ -415,17 +415,23 @@ def test_in_local_testing_any_subscription_is_answered_202(
 
 def test_an_invocation_and_a_shutdown_reach_the_poll(lambda_telemetry: LambdaTelemetry) -> None:
     received: list[Any] = []
+    identifiers: list[str | None] = []
 
     def life() -> None:
         identifier = register()
         while not received or received[-1]["eventType"] != "SHUTDOWN":
-            received.append(poll(identifier).body)
+            answer = poll(identifier)
+            received.append(answer.body)
+            identifiers.append(answer.headers["Lambda-Extension-Event-Identifier"])
 
     with running(life):
         lambda_telemetry.wait_until_ready()
         invocation = lambda_telemetry.invoke()
         lambda_telemetry.shutdown("timeout")
     invoke, shutdown = received
+    of_invoke, of_shutdown = identifiers
+    assert str(UUID(of_invoke)) == of_invoke
+    assert of_shutdown is None
     assert set(invoke) == {"eventType", "deadlineMs", "requestId", "invokedFunctionArn", "tracing"}
     assert invoke["requestId"] == invocation.request_id
     assert invoke["invokedFunctionArn"] == "arn:aws:lambda:us-east-1:123456789012:function:test-function"

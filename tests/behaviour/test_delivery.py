@@ -193,6 +193,8 @@ def test_the_live_service_cuts_a_record_at_max_bytes(limit: int) -> None:
         assert rest.body == listener.bodies[1]
         with pytest.raises(LambdaTelemetryError, match="was cut in it, as the live service does"):
             assert rest.events
+        with pytest.raises(LambdaTelemetryError, match="was cut in it, as the live service does"):
+            fake.records("function")
 
 
 @pytest.mark.parametrize(
@@ -209,6 +211,14 @@ def test_a_record_that_is_not_cut(settings: dict[str, Any], limit: int, record: 
         fake.emit(events.function(record))
         fake.flush()
         assert records([event for batch in listener.batches for event in batch]) == [record]
+
+
+def test_a_body_that_was_cut_can_be_split_once_more() -> None:
+    with environment(fidelity="observed") as fake, Listener() as listener:
+        fake.subscribe(listener.uri, ["function"])
+        fake.fail_next_delivery("split")
+        fake.emit(events.function("x" * 300_000))
+        assert len(listener.bodies) == 2
 
 
 def test_each_subscription_has_its_own_cut_also_of_what_came_before_it() -> None:

@@ -215,6 +215,18 @@ def test_one_invocation_can_be_traced(extension: Make, lambda_telemetry: LambdaT
     assert "tracing" not in ext.of("platform.initReport")[0]
 
 
+def test_each_execution_environment_is_an_instance_of_its_own(lambda_telemetry: LambdaTelemetry) -> None:
+    with living() as make:
+        before = make("before")
+        lambda_telemetry.invoke()
+        lambda_telemetry.restart()
+        after = make("after")
+        lambda_telemetry.invoke()
+        lambda_telemetry.shutdown()
+        (first,), (second,) = before.of("platform.initStart"), after.of("platform.initStart")
+    assert first["instanceId"] != second["instanceId"]
+
+
 @pytest.mark.lambda_telemetry(
     function_name="orders",
     function_version="7",
@@ -638,6 +650,9 @@ def test_an_extension_that_reported_an_error_holds_nobody_up(
     seen = {record["name"]: record for record in witness.of("platform.extension")}
     assert (seen["broken"]["state"], seen["broken"]["errorType"]) == (state, "Extension.NoConfig")
     assert (seen["witness"]["state"], "errorType" in seen["witness"]) == ("Ready", False)
+    for name in ("initRuntimeDone", "initReport"):
+        (record,) = witness.of(f"platform.{name}")
+        assert (record["status"], record["errorType"]) == ("error", "Extension.NoConfig")
 
 
 # -- shutdown ----------------------------------------------------------------------------------------------------------

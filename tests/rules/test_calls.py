@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -115,6 +116,16 @@ def test_an_extension_is_found_by_any_form_of_its_identifier(form: Callable[[str
     sent = headers(form(IDENTIFIER))
     assert calls.sender_id(sent) == IDENTIFIER
     assert calls.ask_for_next(sent, environment()) == Waits(caller(), ExtensionState.READY)
+
+
+def test_invoke_is_handed_over_with_an_identifier_always_the_same() -> None:
+    event = {"eventType": "INVOKE", "requestId": "r-1"}
+    (name, identifier), *more = calls.event_headers(IDENTIFIER, event).items()
+    assert (name, more) == ("Lambda-Extension-Event-Identifier", [])
+    assert str(UUID(identifier)) == identifier
+    assert calls.event_headers(IDENTIFIER, event) == {name: identifier}
+    assert calls.event_headers(IDENTIFIER, {**event, "requestId": "r-2"}) != {name: identifier}
+    assert calls.event_headers(IDENTIFIER, {"eventType": "SHUTDOWN"}) == {}
 
 
 def test_a_body_that_is_too_large_is_refused_where_it_would_be_looked_at() -> None:

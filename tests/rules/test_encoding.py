@@ -131,6 +131,17 @@ def test_a_record_is_cut_between_characters(character: str, limit: int) -> None:
     assert min(map(len, records[:-1])) > limit - 4
 
 
+@pytest.mark.parametrize("text", ['a"' * 20, "a\\" * 20, "\\" * 20, '"' * 20, 'a\\"\n' * 20])
+@pytest.mark.parametrize("limit", [8, 9, 10, 11])
+def test_no_piece_is_json_wherever_the_cut_falls(text: str, limit: int) -> None:
+    whole = log(text)
+    pieces = cut_event(whole, limit)
+    assert OPENING + b"".join(piece.removeprefix(OPENING)[:-1] for piece in pieces) + b"}" == whole
+    for piece in pieces:
+        with pytest.raises(ValueError):
+            json.loads(piece)
+
+
 def test_the_name_of_the_record_is_found_whatever_the_envelope_holds() -> None:
     event = encode({"time": 'a"record":b', "type": "record", "record": "x" * 20})
     first = cut_event(event, 10)[0]
