@@ -363,7 +363,9 @@ class Children:
                     extension = self._extensions.by_name(process.name)
                     if extension is not None and not extension.failed:
                         extension.end()
-                        self._violations.add(f"Extension.Crash: {self.obituary(process)}")
+                        self._violations.add(f"Extension.Crash: {self._obituary(process)}")
+                        if self._violations.strict:  # else nobody is told, and a wait must end of it
+                            self._told.add(process)
 
     def has_crashed(self, name: str) -> bool:
         """Its process ended by itself before SHUTDOWN: what came of that is no fault of its own."""
@@ -385,6 +387,10 @@ class Children:
     def obituary(self, process: ExtensionProcess) -> str:
         """How a process ended, for a message; from now on somebody was told."""
         self._told.add(process)
+        return self._obituary(process)
+
+    @staticmethod
+    def _obituary(process: ExtensionProcess) -> str:
         remedy = address_in_use(process.output, process.address)
         return (
             f"the process of extension {process.name!r} ended by itself with exit code {process.returncode};"
