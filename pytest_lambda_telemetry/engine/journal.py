@@ -13,12 +13,14 @@ from ..model.facts import Emitted, Fact
 
 DEFAULT_LIMIT = 65_536
 """Facts kept; and as many KiB of delivered bytes and emitted events."""
+_OVERHEAD_BYTES = 400
+"""About what one emit costs beside its events' bytes; with many small ones it is most of what they take."""
 
 
 class Held(Protocol):
     """Bytes that the journal may let go."""
 
-    def release(self) -> int: ...
+    def release(self) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Journal:
         self._facts: deque[Fact] = deque(maxlen=limit)
         self._walls_us: deque[int] = deque(maxlen=limit)
         self._elapsed_us: deque[int] = deque(maxlen=limit)
-        self._held: deque[Held] = deque()
+        self._held: deque[tuple[Held, int]] = deque()
         self._held_bytes = 0
 
     def add(self, fact: Fact) -> None:
@@ -62,16 +64,18 @@ class Journal:
         self._walls_us.append(wall_us)
         self._elapsed_us.append(elapsed_us)
         if type(fact) is Emitted:
-            self.hold(fact.held, fact.held.size)
+            self.hold(fact.held, fact.held.size + _OVERHEAD_BYTES)
         else:
             self._fold(fact)
 
     def hold(self, what: Held, size: int) -> None:
         """Keep bytes for as long as there is room, and let the oldest go where they are too many."""
-        self._held.append(what)
+        self._held.append((what, size))
         self._held_bytes += size
         while self._held_bytes > self.limit * 1024 and len(self._held) > 1:
-            self._held_bytes -= self._held.popleft().release()
+            what, size = self._held.popleft()
+            what.release()
+            self._held_bytes -= size
 
     @property
     def facts(self) -> tuple[Recorded, ...]:

@@ -5,7 +5,7 @@ only by what a step says.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from threading import Condition
 from typing import cast, get_args
@@ -212,16 +212,16 @@ class Stage:
         """Wait until all ask for their next event; those that do not in time are named, and have broken the rules."""
         if self._phases.ending:
             return []
-        late = self._waits.all_waiting(self._settings.extension_timeout_s, self._allowed_until)
+        late = self._waits.all_waiting(self._settings.extension_timeout_s, self._told_within_reason())
         self._engine.turns.check()
         for name in late:
             self._blame(name, when)
         return late
 
-    def _allowed_until(self, late: Sequence[str]) -> float:
-        """The real moment until which one of these may take the time that it was told of, within reason."""
-        longest = Real.monotonic() + _LONGEST_S
-        return min(longest, max((self._told_until.get(name, 0.0) for name in late), default=0.0))
+    def _told_within_reason(self) -> Callable[[Sequence[str]], float]:
+        """For one wait: the real moment until which one of these extensions may take the time it was told of."""
+        longest = Real.monotonic() + _LONGEST_S  # from the wait's beginning, or it would move along and bound nothing
+        return lambda late: min(longest, max((self._told_until.get(name, 0.0) for name in late), default=0.0))
 
     def _blame(self, name: str, when: str) -> None:
         seconds = self._settings.extension_timeout_s
@@ -290,7 +290,7 @@ class Stage:
         if deliver:
             self._flush_for_the_last_time(reason, limit_ms)
             if any(self._told_until.values()):
-                self._waits.all_waiting(0.0, self._allowed_until)
+                self._waits.all_waiting(0.0, self._told_within_reason())
         with self._lock:
             self._violations.ending = not deliver
         self._phases.move(Trigger.SHUTDOWN)

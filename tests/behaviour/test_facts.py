@@ -122,3 +122,15 @@ def test_the_journals_limit_lets_bytes_go_first_and_keeps_the_counts() -> None:
             assert fake.timeline().startswith(f"({sandbox.journal.forgotten} older entries were let go)")
     finally:
         sandbox.end()
+
+
+def test_many_small_events_are_bounded_by_what_they_cost_and_not_by_their_bytes_alone() -> None:
+    sandbox = assemble(Settings(), limit=100)
+    fake = over(sandbox)
+    try:
+        fake.end_init()
+        said = [fake.emit(events.function("x")) for _ in range(2_000)]
+        assert len(said) == 2_000
+        assert len(sandbox.journal._held) <= 100 * 1024 // 400
+    finally:
+        sandbox.end()

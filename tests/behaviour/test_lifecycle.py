@@ -807,6 +807,18 @@ def test_the_subscriptions_of_one_environment_are_bounded(lambda_telemetry: Lamb
         lambda_telemetry.subscribe("http://sandbox.localdomain:4243", buffering={"timeoutMs": 2000})
 
 
+@pytest.mark.lambda_telemetry(timeout_s=900, extension_timeout_s=0.05, strict=False)
+def test_a_distant_deadline_does_not_let_a_call_wait_for_it(
+    extension: Make, lambda_telemetry: LambdaTelemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_lambda_telemetry.sandbox.stage._LONGEST_S", 0.1)
+    gate = threading.Event()
+    extension(on_event=lambda event: gate.wait(600))
+    assert lambda_telemetry.invoke().outcome == "extension-timeout"
+    lambda_telemetry.shutdown("timeout")
+    gate.set()
+
+
 # -- a new environment -------------------------------------------------------------------------------------------------
 
 
