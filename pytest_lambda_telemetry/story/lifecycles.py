@@ -188,7 +188,7 @@ class Lifecycles:
     @classmethod
     def _made(cls, steps: Iterable[Timed], options: InvocationOptions) -> Self:
         """The script of these steps; its request id is ours to change unless the options give it."""
-        raise NotImplementedError
+        raise NotImplementedError  # `Script` has it: this class cannot import that one
 
     @classmethod
     def initialization(

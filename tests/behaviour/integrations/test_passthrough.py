@@ -97,7 +97,7 @@ def finders(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     hook = [one for one in sys.meta_path if type(one).__name__ == "AssertionRewritingHook"]
     others = [one for one in sys.meta_path if one not in hook]
     monkeypatch.setattr(sys, "meta_path", [*(hook if request.param == "under pytest" else []), *others])
-    return sys.meta_path  # type: ignore[return-value]
+    return sys.meta_path  # type: ignore[return-value]  # finders of any kind
 
 
 def test_the_watch_is_never_the_first_that_another_tool_takes_away(

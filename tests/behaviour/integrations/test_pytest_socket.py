@@ -156,6 +156,7 @@ def test_a_test_that_disables_sockets_itself_keeps_them_disabled(run: Run) -> No
     run(
         """
 @pytest.mark.disable_socket
+# passes only if the block holds
 @pytest.mark.xfail(raises=library.SocketBlockedError, strict=True)
 def test_ours(lambda_telemetry):
     reach(lambda_telemetry)

@@ -42,6 +42,7 @@ def _gethostbyaddr(host: object, _found: object = socket.gethostbyaddr) -> objec
     """An address of our own has no name in the system's hosts file, and every `http.server` asks for it."""
     host = _translated(host)
     own = host == _ADDRESS != _LOOPBACK
+    # typed as `object`: a child imports no typing for us
     return (_NAMES[0], [_NAMES[1]], [_ADDRESS]) if own else _found(host)  # type: ignore[operator]
 
 
@@ -58,7 +59,7 @@ def _run_hidden() -> None:
 
 for _name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
     _translate(socket, _name, False)
-socket.gethostbyaddr = _gethostbyaddr  # type: ignore[assignment]
+socket.gethostbyaddr = _gethostbyaddr  # type: ignore[assignment]  # it takes any object
 for _name in ("bind", "connect", "connect_ex"):
     _translate(socket.socket, _name, True)
 _run_hidden()
