@@ -1,6 +1,7 @@
 """LambdaTelemetry: what a test holds."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
@@ -9,6 +10,7 @@ from typing import Self, Unpack
 from .engine.recordings import Progress
 from .host.environ import child_variables
 from .host.process import ExtensionProcess
+from .model import checks
 from .model.checks import not_negative
 from .model.errors import MisuseError, ProtocolViolation
 from .model.event import Event, Record
@@ -37,7 +39,8 @@ class LambdaTelemetry(Recorded):
         chosen = DEFAULTS if settings is None else settings
         if not isinstance(chosen, Settings):
             raise MisuseError(
-                f"LambdaTelemetry takes a Settings, not {chosen!r}: LambdaTelemetry(Settings(strict=False))"
+                f"LambdaTelemetry takes a Settings, not {checks.repr_of(chosen)}:"
+                " LambdaTelemetry(Settings(strict=False))"
             )
         self._settings = chosen
 
@@ -90,7 +93,7 @@ class LambdaTelemetry(Recorded):
     def register(self, name: str = "test-extension", events: Sequence[str] = ("INVOKE", "SHUTDOWN")) -> Extension:
         """Register by hand, for tests of a listener alone. Raises MisuseError where Lambda would refuse."""
         self._require_open()
-        return self._sandbox.stand_in.register(name, tuple(events))
+        return self._sandbox.stand_in.register(name, events)
 
     def subscribe(
         self,
@@ -108,7 +111,7 @@ class LambdaTelemetry(Recorded):
         Lambda would refuse. Brings none of Lambda's own events.
         """
         self._require_open()
-        return self._sandbox.stand_in.subscribe(uri, tuple(types), schema_version, buffering, name, port)
+        return self._sandbox.stand_in.subscribe(uri, types, schema_version, buffering, name, port)
 
     # -- telemetry and time --------------------------------------------------------------------------------------------
 
@@ -164,7 +167,7 @@ class LambdaTelemetry(Recorded):
         of its own, turn them off. Raises MisuseError before the first step when one of them cannot be carried out.
         """
         if not isinstance(script, Script):
-            raise MisuseError(f"play() takes a Script, not {script!r}; Script([(0, event), …]) makes one")
+            raise MisuseError(f"play() takes a Script, not {checks.repr_of(script)}; Script([(0, event), …]) makes one")
         with self._driving("play()") as attempted:
             self._sandbox.player.play(script)
         return _snapshots(attempted)
@@ -265,7 +268,7 @@ class LambdaTelemetry(Recorded):
         MisuseError when it cannot be started, or no file gives it a name.
         """
         self._require_open()
-        variables = child_variables(self._sandbox.variables, env or {})
+        variables = child_variables(self._sandbox.variables, arguments.variables(env))
         return self._sandbox.children.run(argv, name=name, variables=variables, cwd=cwd)
 
     # -- strictness ----------------------------------------------------------------------------------------------------
@@ -277,13 +280,14 @@ class LambdaTelemetry(Recorded):
 
         `match` is a regular expression to be found in `errorType: errorMessage`.
         """
+        pattern, timeout = arguments.pattern(match), checks.timeout(timeout)
         self._forbid_blocking("expect_rejection()")
-        return self._expect_rejection(match, timeout)
+        return self._expect_rejection(pattern, timeout)
 
     @contextmanager
-    def _expect_rejection(self, match: str | None, timeout: float) -> Iterator[ExpectedRejection]:
+    def _expect_rejection(self, pattern: re.Pattern[str] | None, timeout: float) -> Iterator[ExpectedRejection]:
         sandbox = self._sandbox
-        with expecting(sandbox.violations, match, sandbox.lock) as expected:
+        with expecting(sandbox.violations, pattern, sandbox.lock) as expected:
             yield expected
             with self._waiting("expect_rejection()"):
                 sandbox.waits.rejection(expected, timeout)

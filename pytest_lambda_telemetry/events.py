@@ -16,6 +16,7 @@ from datetime import datetime
 from math import ceil
 from typing import cast
 
+from .model.checks import is_text, repr_of
 from .model.errors import MisuseError
 from .model.event import Event, Record
 from .protocol import schema
@@ -67,11 +68,11 @@ Time = str | datetime | None
 
 
 def _error(status: object, given: str | Derived | None) -> str | None:
-    return _ERROR_TYPES.get(str(status)) if given is DERIVED else given
+    return (_ERROR_TYPES.get(status) if is_text(status) else None) if given is DERIVED else given
 
 
 def _trace(of: object, given: Tracing | str | Derived | None) -> Tracing | str | None:
-    return schema.tracing(str(of)) if given is DERIVED else given
+    return (schema.tracing(of) if is_text(of) else None) if given is DERIVED else given
 
 
 def platform_init_start(
@@ -300,7 +301,7 @@ def platform_report(
     the invocation that caused the initialization. None for the other metrics is for 2025-01-29 alone.
     """
     ran = number("duration_ms", duration_ms)
-    init = number("init_duration_ms", init_duration_ms or 0.0)
+    init = 0.0 if init_duration_ms is None else number("init_duration_ms", init_duration_ms)
     if billed_duration_ms is DERIVED:
         billed_duration_ms = ceil(ran + init)
     if spans is DERIVED:
@@ -368,7 +369,7 @@ def extension(record: Record = "Hello from the extension", *, time: Time = None)
 
 def _log(event_type: str, record: Record, time: Time) -> Event:
     if not isinstance(record, (str, Mapping)):
-        raise MisuseError(f"{event_type}({record!r}): a log record is a line or an object; pass a str or a dict")
+        raise MisuseError(f"{event_type}({repr_of(record)}): a log record is a line or an object; pass a str or a dict")
     return Event(event_type, copied(record), time_of(time))
 
 
@@ -379,14 +380,20 @@ def from_dict(event: Mapping[str, object]) -> Event:
     else is kept as it is. Raises MisuseError.
     """
     if not isinstance(event, Mapping):
-        raise MisuseError(f'{event!r} is not an event; pass a dict such as {{"type": "function", "record": "a line"}}')
+        raise MisuseError(
+            f'{repr_of(event)} is not an event; pass a dict such as {{"type": "function", "record": "a line"}}'
+        )
     event_type, time = event.get("type"), event.get("time")
-    if not isinstance(event_type, str) or not event_type:
-        raise MisuseError(f'an event\'s "type" is a non-empty str, not {event_type!r}, in {dict(event)!r}')
+    if not is_text(event_type):
+        raise MisuseError(
+            f'an event\'s "type" is a non-empty str, not {repr_of(event_type)}, in {repr_of(dict(event))}'
+        )
     if "record" not in event:
-        raise MisuseError(f'this {event_type!r} event has no "record": {dict(event)!r}')
+        raise MisuseError(f'this {event_type!r} event has no "record": {repr_of(dict(event))}')
     if time is not None and not isinstance(time, str):
-        raise MisuseError(f'the "time" of this {event_type!r} event is {time!r}; pass an ISO-8601 str, or leave it out')
+        raise MisuseError(
+            f'the "time" of this {event_type!r} event is {repr_of(time)}; pass an ISO-8601 str, or leave it out'
+        )
     record = copied(cast(Record, event["record"]))  # an unknown type may have any JSON value
     others = {name: value for name, value in event.items() if name not in ("type", "record", "time")}
     return Captured(event_type, record, time, fields=others) if others else Event(event_type, record, time)

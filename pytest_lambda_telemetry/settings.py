@@ -1,12 +1,23 @@
 """What a test can choose about its environment: one frozen value, checked when it is made."""
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from .model.checks import are_texts, is_flag, is_moment, is_number, is_one_of, is_text, is_whole, quoted, require
+from .model.checks import (
+    are_texts,
+    hint_at,
+    is_encodable,
+    is_flag,
+    is_moment,
+    is_number,
+    is_one_of,
+    is_text,
+    is_whole,
+    quoted,
+    require,
+)
 from .model.errors import MisuseError
 from .protocol.contract import Profile
 from .protocol.schema import InitializationType
@@ -17,10 +28,15 @@ ClockName = Literal["auto", "virtual", "system", "freezegun", "time-machine"]
 
 
 _LIMIT = 1e15
+_LONGEST_S = 1e9  # what the system can wait
 
 
 def _positive(value: object) -> bool:
     return is_number(value) and 0 < value < _LIMIT
+
+
+def _are_seconds(value: object) -> bool:
+    return is_number(value) and 0 < value <= _LONGEST_S
 
 
 def _one_of(alias: object) -> tuple[Callable[[object], bool], str]:
@@ -92,6 +108,9 @@ class Settings:
     def __post_init__(self) -> None:
         for name, (holds, wanted) in _RULES.items():
             require(holds(getattr(self, name)), name, getattr(self, name), wanted)
+        for name in _VARIABLES:
+            text = getattr(self, name)
+            require(is_encodable(text), name, text, "a text that an environment variable can hold")
         object.__setattr__(self, "internal_extensions", tuple(self.internal_extensions))
 
     def with_options(self, options: Mapping[str, Any]) -> "Settings":
@@ -99,12 +118,14 @@ class Settings:
 
         Raises MisuseError that lists the valid names for one that does not exist.
         """
+        require(isinstance(options, Mapping), "options", options, "a dict of settings")
         valid = [field.name for field in fields(self)]
         for name in options:
             if name not in valid:
-                close = difflib.get_close_matches(name, valid, n=1)
-                hint = f"did you mean {close[0]!r}? " if close else ""
-                raise MisuseError(f"there is no setting {name!r}; {hint}valid settings: {', '.join(valid)}")
+                hint = hint_at(name, valid)
+                raise MisuseError(
+                    f"there is no setting {name!r}; {hint and f'{hint} '}valid settings: {', '.join(valid)}"
+                )
         return replace(self, **options) if options else self
 
     @property
@@ -126,7 +147,10 @@ class Settings:
 
 _TEXT = (is_text, "a non-empty string")
 _FLAG = (is_flag, "True or False")
-_SECONDS = (_positive, "a number of seconds above 0")
+_SECONDS = (_are_seconds, "a number of seconds above 0")
+
+_VARIABLES = ("function_name", "function_version", "handler", "account_id", "region")
+"""What Lambda's environment variables, and headers, are made of."""
 
 _RULES: dict[str, tuple[Callable[[object], bool], str]] = {
     "function_name": _TEXT,
@@ -134,7 +158,7 @@ _RULES: dict[str, tuple[Callable[[object], bool], str]] = {
     "handler": _TEXT,
     "account_id": _TEXT,
     "region": _TEXT,
-    "memory_mb": (lambda value: is_whole(value, 1), "a whole number of MB above 0"),
+    "memory_mb": (lambda value: is_whole(value, 1) and value < _LIMIT, "a whole number of MB above 0"),
     "timeout_s": _SECONDS,
     "initialization_type": _one_of(InitializationType),
     "fidelity": _one_of(Fidelity),

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from select import POLLIN, poll
 
+from ..model import checks
+from ..model.checks import path, repr_of, require
 from ..model.errors import MisuseError, WaitTimeout
 from ..real import Real
 from . import leftovers
@@ -47,7 +49,7 @@ class ExtensionProcess:
         `resolution` is how it resolves `sandbox.localdomain`; by default the best way the machine allows. Raises
         MisuseError when the program cannot be started.
         """
-        where = None if cwd is None else os.fspath(cwd)
+        where = None if cwd is None else path("cwd", cwd)
         self.name = name
         self.registered = False
         self.killed = False
@@ -104,7 +106,7 @@ class ExtensionProcess:
 
         Raises WaitTimeout, with the last lines of its output, when it still runs then.
         """
-        self._ended.wait(timeout)
+        self._ended.wait(checks.timeout(timeout))
         if (code := self.returncode) is None:
             raise WaitTimeout(
                 f"extension {self.name} (pid {self.pid}) still runs after {timeout:g} s; its last output:\n"
@@ -289,15 +291,15 @@ def _program(argv: list[str], env: Mapping[str, str], cwd: str | None) -> str:
 
 def arguments(argv: Sequence[str | os.PathLike[str]]) -> list[str]:
     """The arguments as strings. Raises MisuseError for one string, or for none."""
-    if isinstance(argv, (str, bytes, os.PathLike)) or not argv:
+    if not isinstance(argv, Sequence) or isinstance(argv, (str, bytes, bytearray)) or not argv:
         raise MisuseError(
-            f"run_extension({argv!r}): expected a list of arguments, the program first;"
+            f"run_extension({repr_of(argv)}): expected a list of arguments, the program first;"
             " for a command line in one string use shlex.split"
         )
     try:
         return [os.fsdecode(argument) for argument in argv]
     except TypeError as error:
-        raise MisuseError(f"run_extension({argv!r}): {error}; every argument is a string or a path") from error
+        raise MisuseError(f"run_extension({repr_of(argv)}): {error}; every argument is a string or a path") from error
 
 
 _INTERPRETERS = {
@@ -319,6 +321,7 @@ def extension_name(argv: Sequence[str | os.PathLike[str]], name: str | None = No
     MisuseError where no file gives a name: with code or a module (`-c`, `-m`), or for an empty name.
     """
     if name is not None:
+        require(isinstance(name, str), "name", name, "the name of an extension, a str")
         if not name.strip():
             raise MisuseError(f"run_extension(name={name!r}): the name of an extension is not empty")
         return name

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .checks import is_text, require
+
 Record = str | Mapping[str, object]
 """The `record` of an event: a log line, or an object."""
 
@@ -18,3 +20,7 @@ class Event:
     type: str
     record: Record
     time: str | None = None
+
+    def __post_init__(self) -> None:
+        require(is_text(self.type), "Event.type", self.type, "a non-empty str, such as 'function'")
+        require(self.time is None or isinstance(self.time, str), "Event.time", self.time, "an ISO-8601 str, or None")

@@ -5,7 +5,7 @@ Source of every table: Lambda Telemetry API event schema reference and its publi
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, Literal, NotRequired, TypedDict
+from typing import Final, Literal, NotRequired, TypedDict, get_args
 from uuid import UUID, uuid5
 
 Status = Literal["success", "error", "failure", "timeout"]
@@ -41,6 +41,7 @@ V2022_12: Final = "2022-12-13"
 V2025_01: Final = "2025-01-29"
 """The schema versions; as ISO dates they compare as strings."""
 
+SHUTDOWN_REASONS: Final[tuple[str, ...]] = get_args(ShutdownReason)
 TRACE_TYPE: Final = "X-Amzn-Trace-Id"
 LOG_TYPES: Final = frozenset({"function", "extension"})
 RESPONSE_SPANS: Final = frozenset({"responseLatency", "responseDuration"})
@@ -95,14 +96,20 @@ def request_id(number: int = 0) -> str:
     return str(uuid5(_NAMESPACE, f"invocation {number}"))
 
 
+def _digits(what: str, request_id: str) -> str:
+    """Hexadecimal digits, always the same ones for a request id; it may be any text."""
+    seed = f"{what} {request_id}".encode("utf-8", "backslashreplace")
+    return uuid5(_NAMESPACE, seed.decode()).hex
+
+
 def trace_header(request_id: str) -> str:
     """The value of the X-Amzn-Trace-Id header that belongs to a request id."""
-    digits = uuid5(_NAMESPACE, f"trace {request_id}").hex
-    parent = uuid5(_NAMESPACE, f"parent {request_id}").hex[:16]
+    digits = _digits("trace", request_id)
+    parent = _digits("parent", request_id)[:16]
     return f"Root=1-62e900b2-{digits[:24]};Parent={parent};Sampled=1"
 
 
 def tracing(request_id: str) -> Tracing:
     """The `tracing` of the platform events that belong to a request id."""
-    span = uuid5(_NAMESPACE, f"span {request_id}").hex[:16]
+    span = _digits("span", request_id)[:16]
     return {"spanId": span, "type": TRACE_TYPE, "value": trace_header(request_id)}

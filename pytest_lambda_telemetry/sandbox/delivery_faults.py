@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from enum import StrEnum
 
-from ..model.checks import is_one_of, is_whole, quoted
+from ..model.checks import is_one_of, is_whole, quoted, repr_of
 from ..model.errors import MisuseError
 from ..model.records import Destination
 from ..wire.sender import Outcome, Sender
@@ -40,7 +40,7 @@ def parse_fault(value: object) -> DeliveryFault | int:
     names = [fault.value for fault in DeliveryFault]
     if is_one_of(value, names):
         return DeliveryFault(value)
-    raise MisuseError(f"{value!r} is no delivery fault; use one of {quoted(names)}, or a status 200-599")
+    raise MisuseError(f"{repr_of(value)} is no delivery fault; use one of {quoted(names)}, or a status 200-599")
 
 
 def send_with_fault(

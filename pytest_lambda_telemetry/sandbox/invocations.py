@@ -8,6 +8,7 @@ from threading import Condition
 from ..api.parties import Extensions
 from ..engine.moments import Moments
 from ..engine.run import Engine
+from ..model.errors import MisuseError
 from ..protocol.contract import Profile
 from ..protocol.states import Phase, Trigger
 from ..settings import Settings
@@ -82,11 +83,14 @@ class Invocations:
     def _begin(self, options: InvocationOptions) -> Invocation:
         if self._phases.phase is Phase.INIT:
             self._stage.end_init(DEFAULT_INIT_MS)
-        self._phases.move(Trigger.INVOCATION_START)
-        self._stage.thaw()
         self._count += 1
         request_id = options.get("request_id") or str(nth_request_id(self._seed, self._count))
-        deadline = self._moments.now + timedelta(seconds=self._settings.timeout_s)
+        try:
+            deadline = self._moments.now + timedelta(seconds=self._settings.timeout_s)
+        except OverflowError:
+            raise MisuseError("the deadline of this invocation would be past the year 9999, where dates end") from None
+        self._phases.move(Trigger.INVOCATION_START)
+        self._stage.thaw()
         return Invocation(self._engine, request_id, deadline, options.get("status", "success"))
 
     def _invoked(self, invocation: Invocation, options: InvocationOptions) -> Invoked:

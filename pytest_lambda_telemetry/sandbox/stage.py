@@ -7,7 +7,7 @@ only by what a step says.
 import json
 from collections.abc import Iterable, Sequence
 from threading import Condition
-from typing import cast, get_args
+from typing import cast
 
 from ..api.parties import Extensions, LiveExtension
 from ..engine.clock import Clock
@@ -19,7 +19,7 @@ from ..model.event import Event
 from ..model.facts import Froze, InitEnded, NeverAsked, NobodyToTell, Thawed, Told
 from ..model.ports import Recorder
 from ..protocol.contract import SHUTDOWN_LIMITS_MS, Profile
-from ..protocol.schema import TRACE_TYPE, LifecycleEvent, ShutdownReason, function_arn
+from ..protocol.schema import SHUTDOWN_REASONS, TRACE_TYPE, LifecycleEvent, function_arn
 from ..protocol.states import Call, Phase, Trigger
 from ..real import Real
 from ..settings import Settings
@@ -31,7 +31,6 @@ from .reception import Reception
 from .violations import Violations
 from .waits import Waits
 
-SHUTDOWN_REASONS: tuple[str, ...] = get_args(ShutdownReason)
 LAMBDA, SCRIPT = "Lambda", "script"
 """Who says that a step is to be carried out."""
 

@@ -86,12 +86,9 @@ class Violations:
 
 
 @contextmanager
-def expecting(violations: Violations, match: object, lock: Condition) -> Iterator[ExpectedRejection]:
-    """Refused Subscribe requests are expected while this is open. Raises MisuseError for what is no pattern."""
-    try:
-        expected = ExpectedRejection(None if match is None else re.compile(match))  # type: ignore[call-overload]  # tried
-    except (TypeError, re.error) as error:
-        raise MisuseError(f"match={match!r} is not a regular expression: {error}") from error
+def expecting(violations: Violations, pattern: re.Pattern[str] | None, lock: Condition) -> Iterator[ExpectedRejection]:
+    """Refused Subscribe requests, those that match, are expected while this is open."""
+    expected = ExpectedRejection(pattern)
     with lock:
         violations.expected.append(expected)
     try:

@@ -4,16 +4,17 @@ What is told is `init`'s, `invocation`'s and `endings`'; here it gets its moment
 service was seen to do where a method says so.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Literal, Self, TypedDict, Unpack, get_args
 
 from .. import events
-from ..model.checks import is_one_of
+from ..model.checks import is_list, is_one_of, repr_of, require_options, texts
 from ..model.errors import MisuseError
 from ..model.event import Event, Record
 from ..protocol import schema
-from ..protocol.fields import listed, number, whole
+from ..protocol.fields import listed, number, text, whole
 from ..protocol.schema import InitializationType, Status
 from . import endings
 from .init import MANAGED_INSTANCES, Init, extension_stands, restored, subscribed
@@ -42,10 +43,19 @@ class InvocationOptions(TypedDict, total=False):
     tracing: str
 
 
+def _check_options(script: str, given: Set[str]) -> None:
+    """Raise MisuseError for an option that does not exist, with those that do."""
+    if given - InvocationOptions.__annotations__.keys():
+        taken = inspect.signature(getattr(Lifecycles, script)).parameters.values()
+        own = [one.name for one in taken if one.kind is one.KEYWORD_ONLY]
+        require_options(f"Script.{script}", given, [*own, *InvocationOptions.__annotations__])
+
+
 def _spread(logs: Sequence[Log], start: float, end: float) -> list[Timed]:
     """The logs at equal distances between two moments."""
-    if isinstance(logs, str | Mapping) or not isinstance(logs, Sequence):
-        raise MisuseError(f"logs={logs!r} is not a list; pass a list of lines, objects or events")
+    if not is_list(logs):
+        raise MisuseError(f"logs={repr_of(logs)} is not a list; pass a list of lines, objects or events")
+    logs = list(logs)
     gap = (end - start) / (len(logs) + 1)
     return [
         (start + gap * place, log if isinstance(log, Event) else events.function(log))
@@ -80,6 +90,8 @@ class _Invocation:
         for name in ("duration_ms", "overhead_ms", "timeout_s"):
             number(name, getattr(self, name))
         whole("memory_mb", self.memory_mb)
+        for name in ("request_id", "function_name", "function_version"):
+            text(name, getattr(self, name))
         if self.duration_ms > self.timeout_s * 1000:
             raise MisuseError(
                 f"duration_ms={self.duration_ms:g} is longer than timeout_s={self.timeout_s:g} allows;"
@@ -146,14 +158,13 @@ def _initialized(
     state: str = "Subscribed",
 ) -> list[Timed]:
     """An initialization from initStart to initReport. One that fails leaves no extension ready and init open."""
-    if isinstance(extensions, str):
-        raise MisuseError(f"extensions={extensions!r} is not a list; pass a list of names, such as [{extensions!r}]")
+    names = texts("extensions", extensions, "names")
     end, subscribing = begin + number("init_duration_ms", duration_ms), begin + duration_ms * 0.2
     good = init.status == "success"
-    *told, report = init.ended([extension_stands(name) for name in extensions if good], duration_ms)
+    *told, report = init.ended([extension_stands(name) for name in names if good], duration_ms)
     return [
         (begin, init.started()),
-        *_at(subscribing, [subscribed(name, state=state) for name in extensions]),
+        *_at(subscribing, [subscribed(name, state=state) for name in names]),
         *_spread(logs, subscribing, end),
         *_at(end, told),
         *_at(end, [EndInit()] if good else []),
@@ -190,6 +201,7 @@ class Lifecycles:
         """The init phase alone: initStart, a telemetrySubscription for each of `extensions`, logs, initRuntimeDone,
         their platform.extension, initReport. Init is over at its end."""
         whole("memory_mb", memory_mb)
+        text("function_name", function_name)
         init = Init(
             initialization_type=initialization_type,
             function_name=function_name,
@@ -212,6 +224,7 @@ class Lifecycles:
 
         Only an on-demand initialization is caused by the invocation: its report alone has `initDurationMs`.
         """
+        _check_options("cold_start", options.keys())
         of = _Invocation(init_duration_ms, initialization_type == MANAGED_INSTANCES, **options)
         init = replace(of.init, initialization_type=initialization_type)
         first = _initialized(0.0, init_duration_ms, init, logs=init_logs, extensions=extensions)
@@ -239,10 +252,11 @@ class Lifecycles:
         `tenant_id`, `tracing` (the trace header's value). On `lambda-managed-instances` there is no INVOKE, no
         runtimeDone and no freeze, and the report has what it has there; see `concurrent`.
         """
+        _check_options("invocation", options.keys())
         listed(get_args(InitializationType))("initialization_type", initialization_type)
         if not is_one_of(status, ("success", "error")):
             raise MisuseError(
-                f'status={status!r}: an invocation that returns is "success" or "error";'
+                f'status={repr_of(status)}: an invocation that returns is "success" or "error";'
                 " for the others use Script.timeout, Script.crash or Script.out_of_memory"
             )
         of = _Invocation(0.0, initialization_type == MANAGED_INSTANCES, **options)
@@ -251,6 +265,7 @@ class Lifecycles:
     @classmethod
     def timeout(cls, **options: Unpack[InvocationOptions]) -> Self:
         """An invocation that runs into the function's `timeout_s` [3.0], then SHUTDOWN with reason "timeout"."""
+        _check_options("timeout", options.keys())
         if "duration_ms" in options:
             raise MisuseError("duration_ms with Script.timeout: the invocation lasts timeout_s; leave duration_ms out")
         options["duration_ms"] = number("timeout_s", options.get("timeout_s", 3.0)) * 1000
@@ -261,6 +276,7 @@ class Lifecycles:
     @classmethod
     def crash(cls, *, error_type: str = endings.EXIT_ERROR, **options: Unpack[InvocationOptions]) -> Self:
         """The runtime dies after `duration_ms`: what is buffered is flushed, then SHUTDOWN with reason "failure"."""
+        _check_options("crash", options.keys())
         of = _Invocation(0.0, **options)
         ending = endings.broken(of.invoked, of.duration_ms, error_type)
         return cls._made([*of.begun(), *_at(of.done, ending)], options)
@@ -271,6 +287,7 @@ class Lifecycles:
 
         Status "error" is what the live service was seen to send (DataDog/datadog-lambda-extension pull 776).
         """
+        _check_options("out_of_memory", options.keys())
         if "max_memory_used_mb" in options:
             raise MisuseError("max_memory_used_mb with Script.out_of_memory: all of memory_mb is used; leave it out")
         of = _Invocation(0.0, **options)
@@ -293,6 +310,7 @@ class Lifecycles:
         The extensions' second subscription is "Already subscribed", as in a public capture of 2023-02-10. The
         repetition takes as long as the first try and counts in the invocation's duration.
         """
+        _check_options("suppressed_init", options.keys())
         listed(("error", "failure", "timeout"))("init_status", init_status)
         of = _Invocation(2 * number("init_duration_ms", init_duration_ms), **options)
         failed = replace(of.init, status=init_status, error_type=init_error_type)
@@ -315,6 +333,7 @@ class Lifecycles:
 
         It was initialized, and its extensions subscribed, before the snapshot was taken.
         """
+        _check_options("restore", options.keys())
         end = number("restore_duration_ms", restore_duration_ms)
         options.setdefault("function_version", "1")
         of = _Invocation(end, **options)
