@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Self, Unpack
 
+from .api.routes import RouteName
 from .engine.recordings import Progress
 from .host.environ import child_variables
 from .host.process import ExtensionProcess
@@ -14,11 +15,12 @@ from .model import checks
 from .model.checks import not_negative
 from .model.errors import MisuseError, ProtocolViolation
 from .model.event import Event, Record
-from .model.records import Buffering, Delivery, Extension, Subscription
+from .model.records import Buffering, BufferingOptions, Delivery, Extension, Subscription
+from .protocol.schema import LifecycleEvent, SchemaVersion, ShutdownReason, TelemetryType
 from .recorded import Recorded, Target
 from .sandbox import arguments, targets
 from .sandbox.assembly import assemble
-from .sandbox.invocation import Invocation, InvocationOptions, ShutdownReason
+from .sandbox.invocation import Invocation, InvocationOptions
 from .sandbox.loops import in_event_loop
 from .sandbox.plan import Planned, call_refusal, delivery_fault
 from .sandbox.sandbox import Sandbox
@@ -37,12 +39,7 @@ class LambdaTelemetry(Recorded):
 
     def __init__(self, settings: Settings | None = None) -> None:
         chosen = DEFAULTS if settings is None else settings
-        if not isinstance(chosen, Settings):
-            raise MisuseError(
-                f"LambdaTelemetry takes a Settings, not {checks.repr_of(chosen)}:"
-                " LambdaTelemetry(Settings(strict=False))"
-            )
-        self._settings = chosen
+        self._settings = checked(chosen, "LambdaTelemetry")
 
     def __enter__(self) -> Self:
         if self._opened is None:
@@ -90,7 +87,9 @@ class LambdaTelemetry(Recorded):
 
     # -- acting as the extension ---------------------------------------------------------------------------------------
 
-    def register(self, name: str = "test-extension", events: Sequence[str] = ("INVOKE", "SHUTDOWN")) -> Extension:
+    def register(
+        self, name: str = "test-extension", events: Sequence[LifecycleEvent] = ("INVOKE", "SHUTDOWN")
+    ) -> Extension:
         """Register by hand, for tests of a listener alone. Raises MisuseError where Lambda would refuse."""
         self._require_open()
         return self._sandbox.stand_in.register(name, events)
@@ -98,9 +97,9 @@ class LambdaTelemetry(Recorded):
     def subscribe(
         self,
         uri: str | None = None,
-        types: Sequence[str] = ("platform", "function", "extension"),
-        schema_version: str = "2025-01-29",
-        buffering: Buffering | Mapping[str, int] | None = None,
+        types: Sequence[TelemetryType] = ("platform", "function", "extension"),
+        schema_version: SchemaVersion = "2025-01-29",
+        buffering: Buffering | BufferingOptions | None = None,
         name: str = "test-extension",
         *,
         port: int | None = None,
@@ -240,7 +239,12 @@ class LambdaTelemetry(Recorded):
         self._plan(delivery_fault(fault, times, whose))
 
     def reject_next(
-        self, route: str, status: int = 500, error_type: str | None = None, message: str | None = None, times: int = 1
+        self,
+        route: RouteName,
+        status: int = 500,
+        error_type: str | None = None,
+        message: str | None = None,
+        times: int = 1,
     ) -> None:
         """Answer the next "register", "next", "subscribe", "init_error" or "exit_error" with an error.
 
@@ -318,7 +322,8 @@ class LambdaTelemetry(Recorded):
             how = "async with" if what in ("invocation()", "expect_rejection()") else "await"
             raise MisuseError(
                 f"{what} would block the running event loop, and with it a listener on that loop; use the"
-                f" async_lambda_telemetry fixture (AsyncLambdaTelemetry) and {how} {what}"
+                " async_lambda_telemetry fixture, or AsyncLambdaTelemetry(Settings(…)) where there is none, and"
+                f" {how} {what}"
             )
 
     @contextmanager
@@ -338,6 +343,13 @@ class LambdaTelemetry(Recorded):
         if self._opened is None:
             return f"<LambdaTelemetry new seed={self._settings.function_name!r}>"
         return f"<LambdaTelemetry {self._opened.phases.life} seed={self._opened.seed!r}>"
+
+
+def checked(settings: object, whose: str) -> Settings:
+    """What an environment is made of. Raises MisuseError."""
+    if not isinstance(settings, Settings):
+        raise MisuseError(f"{whose} takes a Settings, not {checks.repr_of(settings)}: {whose}(Settings(strict=False))")
+    return settings
 
 
 def over(sandbox: Sandbox) -> LambdaTelemetry:

@@ -21,7 +21,7 @@ from .protocol import schema
 from .protocol.encoding import from_text
 from .protocol.projection import moment
 from .protocol.schema import SHUTDOWN_REASONS
-from .story.lifecycles import InvocationOptions, Lifecycles, Timed
+from .story.lifecycles import Lifecycles, ScriptOptions, Timed
 from .story.steps import (
     ACTIONS,
     Action,
@@ -73,7 +73,7 @@ class Script(Lifecycles):
         return made
 
     @classmethod
-    def _made(cls, steps: Iterable[Timed], options: InvocationOptions) -> Self:
+    def _made(cls, steps: Iterable[Timed], options: ScriptOptions) -> Self:
         own = () if "request_id" in options else (schema.request_id(),)
         return cls._of([(round(offset, 3), action) for offset, action in steps], own)
 

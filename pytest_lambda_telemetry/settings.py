@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from .model.checks import (
     are_texts,
@@ -73,6 +73,32 @@ class Retry:
             return min(self.initial_ms * float(self.factor) ** (attempts_made - 1), self.max_ms)
         except OverflowError:  # long beyond max_ms
             return self.max_ms
+
+
+class SettingsOptions(TypedDict, total=False):
+    """The settings by name, as `lambda_telemetry_factory` and the mark take them: see Settings."""
+
+    function_name: str
+    function_version: str
+    handler: str
+    account_id: str
+    region: str
+    memory_mb: int
+    timeout_s: float
+    initialization_type: InitializationType
+    fidelity: Fidelity
+    log_format: LogFormat
+    clock: ClockName
+    start: datetime | str | None
+    platform_events: bool
+    local_testing: bool
+    allow_loopback_destination: bool
+    internal_extensions: tuple[str, ...]
+    strict: bool
+    retry: Retry | None
+    delivery_timeout_s: float
+    extension_timeout_s: float
+    shutdown_timeout_s: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,6 +23,8 @@ class Session:
         self.sandboxes: list[Sandbox] = []
         self.hints: set[str] = set()
         self.factory_count = 0
+        self.item: pytest.Item | None = None
+        """The test that is set up or runs now."""
         self.outcome_is_known = False
         self.raised: BaseException | None = None
 

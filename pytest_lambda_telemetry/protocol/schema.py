@@ -14,6 +14,7 @@ InitPhase = Literal["init", "invoke"]
 LifecycleEvent = Literal["INVOKE", "SHUTDOWN"]
 TelemetryType = Literal["platform", "function", "extension"]
 ShutdownReason = Literal["spindown", "timeout", "failure"]
+SchemaVersion = Literal["2022-07-01", "2022-12-13", "2025-01-29"]
 
 
 class Span(TypedDict):

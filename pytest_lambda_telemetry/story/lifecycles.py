@@ -27,8 +27,8 @@ Log = Record | Event
 Timed = tuple[float, Action]
 
 
-class InvocationOptions(TypedDict, total=False):
-    """What every script with an invocation takes: see Script.invocation."""
+class ScriptOptions(TypedDict, total=False):
+    """What every script with an invocation takes, all by name: see Script.invocation."""
 
     request_id: str
     duration_ms: float
@@ -45,10 +45,10 @@ class InvocationOptions(TypedDict, total=False):
 
 def _check_options(script: str, given: Set[str]) -> None:
     """Raise MisuseError for an option that does not exist, with those that do."""
-    if given - InvocationOptions.__annotations__.keys():
+    if given - ScriptOptions.__annotations__.keys():
         taken = inspect.signature(getattr(Lifecycles, script)).parameters.values()
         own = [one.name for one in taken if one.kind is one.KEYWORD_ONLY]
-        require_options(f"Script.{script}", given, [*own, *InvocationOptions.__annotations__])
+        require_options(f"Script.{script}", given, [*own, *ScriptOptions.__annotations__])
 
 
 def _spread(logs: Sequence[Log], start: float, end: float) -> list[Timed]:
@@ -69,7 +69,7 @@ def _at(moment: float, actions: Iterable[Action]) -> list[Timed]:
 
 @dataclass(frozen=True, slots=True)
 class _Invocation:
-    """One invocation that begins at `start`; the fields after it are the InvocationOptions."""
+    """One invocation that begins at `start`; the fields after it are the ScriptOptions."""
 
     start: float
     managed: bool = False
@@ -182,7 +182,7 @@ class Lifecycles:
     __slots__ = ()
 
     @classmethod
-    def _made(cls, steps: Iterable[Timed], options: InvocationOptions) -> Self:
+    def _made(cls, steps: Iterable[Timed], options: ScriptOptions) -> Self:
         """The script of these steps; its request id is ours to change unless the options give it."""
         raise NotImplementedError
 
@@ -218,7 +218,7 @@ class Lifecycles:
         init_duration_ms: float = 100.0,
         init_logs: Sequence[Log] = (),
         extensions: Sequence[str] = ("test-extension",),
-        **options: Unpack[InvocationOptions],
+        **options: Unpack[ScriptOptions],
     ) -> Self:
         """Initialization, then the first invocation.
 
@@ -238,7 +238,7 @@ class Lifecycles:
         status: Literal["success", "error"] = "success",
         error_type: str | None = None,
         initialization_type: InitializationType = "on-demand",
-        **options: Unpack[InvocationOptions],
+        **options: Unpack[ScriptOptions],
     ) -> Self:
         """A warm invocation: INVOKE, start, logs, runtimeDone after `duration_ms` [100], report after the extensions'
         `overhead_ms` [1.5], freeze.
@@ -263,7 +263,7 @@ class Lifecycles:
         return cls._made([*of.begun(), *of.completed(status, error_type)], options)
 
     @classmethod
-    def timeout(cls, **options: Unpack[InvocationOptions]) -> Self:
+    def timeout(cls, **options: Unpack[ScriptOptions]) -> Self:
         """An invocation that runs into the function's `timeout_s` [3.0], then SHUTDOWN with reason "timeout"."""
         _check_options("timeout", options.keys())
         if "duration_ms" in options:
@@ -274,7 +274,7 @@ class Lifecycles:
         return cls._made([*of.begun(), *_at(of.done, ending)], options)
 
     @classmethod
-    def crash(cls, *, error_type: str = endings.EXIT_ERROR, **options: Unpack[InvocationOptions]) -> Self:
+    def crash(cls, *, error_type: str = endings.EXIT_ERROR, **options: Unpack[ScriptOptions]) -> Self:
         """The runtime dies after `duration_ms`: what is buffered is flushed, then SHUTDOWN with reason "failure"."""
         _check_options("crash", options.keys())
         of = _Invocation(0.0, **options)
@@ -282,7 +282,7 @@ class Lifecycles:
         return cls._made([*of.begun(), *_at(of.done, ending)], options)
 
     @classmethod
-    def out_of_memory(cls, **options: Unpack[InvocationOptions]) -> Self:
+    def out_of_memory(cls, **options: Unpack[ScriptOptions]) -> Self:
         """As `crash`, for want of memory: `Runtime.OutOfMemory`, and all of `memory_mb` used.
 
         Status "error" is what the live service was seen to send (DataDog/datadog-lambda-extension pull 776).
@@ -303,7 +303,7 @@ class Lifecycles:
         init_duration_ms: float = 100.0,
         init_logs: Sequence[Log] = (),
         extensions: Sequence[str] = ("test-extension",),
-        **options: Unpack[InvocationOptions],
+        **options: Unpack[ScriptOptions],
     ) -> Self:
         """An initialization that fails and is repeated, with phase "invoke", as part of the first invocation.
 
@@ -327,7 +327,7 @@ class Lifecycles:
         *,
         restore_duration_ms: float = 80.0,
         restore_logs: Sequence[Log] = (),
-        **options: Unpack[InvocationOptions],
+        **options: Unpack[ScriptOptions],
     ) -> Self:
         """A SnapStart environment comes back from its snapshot, then its first invocation.
 

@@ -12,6 +12,7 @@ from pytest_lambda_telemetry import (
     LambdaTelemetry,
     MisuseError,
     ProtocolViolation,
+    RouteName,
     Settings,
     WaitTimeout,
     events,
@@ -167,7 +168,7 @@ def test_a_wrong_fault_is_a_misuse(lambda_telemetry: LambdaTelemetry, arguments:
 # -- reject_next -------------------------------------------------------------------------------------------------------
 
 HEADERS = {"Lambda-Extension-Function-Error-Type": "Extension.Any"}
-CALLS: dict[str, tuple[str, str]] = {
+CALLS: dict[RouteName, tuple[str, str]] = {
     "register": ("POST", f"{EXTENSION}/register"),
     "next": ("GET", f"{EXTENSION}/event/next"),
     "subscribe": ("PUT", "/2022-07-01/telemetry"),
@@ -178,7 +179,7 @@ CALLS: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("route", CALLS)
 def test_a_route_is_refused_as_often_as_asked_and_that_is_no_violation(
-    lambda_telemetry: LambdaTelemetry, route: str
+    lambda_telemetry: LambdaTelemetry, route: RouteName
 ) -> None:
     identifier = register("somebody")
     lambda_telemetry.reject_next(route, 503, "Service.Down", "come back later", times=2)
@@ -347,7 +348,7 @@ async def test_the_async_object_expects_likewise(async_lambda_telemetry: AsyncLa
     ],
 )
 def test_an_injected_403_names_an_error_of_its_route(
-    lambda_telemetry: LambdaTelemetry, route: str, error_type: str
+    lambda_telemetry: LambdaTelemetry, route: RouteName, error_type: str
 ) -> None:
     lambda_telemetry.reject_next(route, 403)
     path = {"register": f"{EXTENSION}/register", "subscribe": TELEMETRY, "next": f"{EXTENSION}/event/next"}[route]

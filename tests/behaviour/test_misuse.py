@@ -140,7 +140,7 @@ def test_a_wrong_argument_is_told_in_an_async_test(environment: LambdaTelemetry,
 
 TOLD: dict[str, tuple[Callable[[LambdaTelemetry], object], str]] = {
     "types is one text": (
-        lambda env: env.subscribe(URI, types="platform"),
+        lambda env: env.subscribe(URI, types="platform"),  # type: ignore[arg-type]  # this must fail
         "types='platform' is not a list; pass a list of types, such as ['platform']",
     ),
     "types is no list": (
@@ -152,11 +152,11 @@ TOLD: dict[str, tuple[Callable[[LambdaTelemetry], object], str]] = {
         "types[0]=b'platform' is not valid: it must be a str",
     ),
     "events is one text": (
-        lambda env: env.register("x", events="INVOKE"),
+        lambda env: env.register("x", events="INVOKE"),  # type: ignore[arg-type]  # this must fail
         "events='INVOKE' is not a list; pass a list of events, such as ['INVOKE']",
     ),
     "buffering in our spelling": (
-        lambda env: env.subscribe(URI, buffering={"timeout_ms": 100}),
+        lambda env: env.subscribe(URI, buffering={"timeout_ms": 100}),  # type: ignore[arg-type]  # this must fail
         "buffering has 'timeout_ms', which the wire spells 'timeoutMs': pass {'timeoutMs': 100}, or"
         " Buffering(timeout_ms=100)",
     ),

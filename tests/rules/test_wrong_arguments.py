@@ -11,7 +11,7 @@ from pytest_lambda_telemetry import Event, MisuseError, Retry, Script, Settings,
 from pytest_lambda_telemetry.protocol.encoding import encode
 from pytest_lambda_telemetry.protocol.projection import resolve
 from pytest_lambda_telemetry.script import Invoke, Shutdown, Step
-from pytest_lambda_telemetry.story.lifecycles import InvocationOptions, Lifecycles
+from pytest_lambda_telemetry.story.lifecycles import Lifecycles, ScriptOptions
 from tests.support.wrong import WRONG, mistake, variations
 
 TIME = "2026-01-01T00:00:00.000Z"
@@ -52,7 +52,7 @@ def test_a_ready_made_script_takes_what_can_be_played(name: str) -> None:
             if isinstance(step.action, Event):
                 encode(resolve(step.action, TIME))
 
-    for _, _, _, kwargs in variations(getattr(Script, name), {}, InvocationOptions.__annotations__):
+    for _, _, _, kwargs in variations(getattr(Script, name), {}, ScriptOptions.__annotations__):
         mistake(call, **kwargs)
 
 
@@ -65,7 +65,7 @@ def test_an_option_that_no_script_has_is_told_with_those_it_has(name: str) -> No
     with pytest.raises(MisuseError) as caught:
         getattr(Script, name)(zzz="x")
     assert str(caught.value) == (
-        f"Script.{name} has no option 'zzz'; it has {', '.join([*own, *InvocationOptions.__annotations__])}"
+        f"Script.{name} has no option 'zzz'; it has {', '.join([*own, *ScriptOptions.__annotations__])}"
     )
 
 
