@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
@@ -14,12 +14,13 @@ from .engine.turns import Interrupted, WorkerCall
 from .environment import LambdaTelemetry, checked
 from .host.child_names import choose
 from .host.process import ExtensionProcess
-from .model.errors import MisuseError
+from .model.errors import LambdaTelemetryWarning, MisuseError
 from .model.event import Event, Record
 from .model.records import Buffering, BufferingOptions, Delivery, Extension, Subscription
 from .protocol.schema import LifecycleEvent, SchemaVersion, ShutdownReason, TelemetryType
 from .recorded import Recorded, Target
 from .sandbox.invocation import Invocation, InvocationOptions
+from .sandbox.unawaited import noted
 from .sandbox.violations import ExpectedRejection
 from .script import Script
 from .settings import DEFAULTS, Settings
@@ -33,7 +34,7 @@ class AsyncLambdaTelemetry(Recorded):
 
     Those that wait are coroutines (`invocation` and `expect_rejection` are async context managers); they work on a
     thread of their own, so the running loop goes on and a listener may live on it. Cancelling one ends it between two
-    deliveries; what it did so far stands.
+    deliveries; what it did so far stands. One that is never awaited does nothing, which a LambdaTelemetryWarning tells.
     The `async_lambda_telemetry` fixture yields one that is started. In a program of your own, or a notebook: `async
     with AsyncLambdaTelemetry(Settings(...)) as lambda_telemetry:`; leaving it checks as LambdaTelemetry does.
     """
@@ -49,8 +50,17 @@ class AsyncLambdaTelemetry(Recorded):
         return self
 
     async def __aexit__(self, *error: Any) -> None:  # the three values of every __exit__
-        with CancelScope(shield=True):
-            await to_thread.run_sync(partial(self._sync.__exit__, *error), limiter=CapacityLimiter(1))
+        try:
+            with CancelScope(shield=True):
+                await to_thread.run_sync(partial(self._sync.__exit__, *error), limiter=CapacityLimiter(1))
+        finally:
+            self._tell_unawaited(failed=error[0] is not None)
+
+    def _tell_unawaited(self, *, failed: bool) -> None:
+        """Warn of calls that did nothing; where that counts as an error, a failure that is there goes first."""
+        if self._opened is not None:
+            with suppress(LambdaTelemetryWarning) if failed else nullcontext():
+                self._opened.unawaited.tell()
 
     async def _waiting(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A call that waits for others, on a worker thread; any number of them may wait at once."""
@@ -128,6 +138,7 @@ class AsyncLambdaTelemetry(Recorded):
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
+    @noted
     async def wait_for_extension(self, name: str | None = None, timeout: float = 5.0) -> Extension:
         """Await until an extension has registered, as LambdaTelemetry.wait_for_extension; others may wait meanwhile.
 
@@ -135,6 +146,7 @@ class AsyncLambdaTelemetry(Recorded):
         """
         return await self._waiting(self._sync.wait_for_extension, name, timeout)
 
+    @noted
     async def wait_for_subscription(self, name: str | None = None, timeout: float = 5.0) -> Subscription:
         """Await until a subscription was accepted, as LambdaTelemetry.wait_for_subscription.
 
@@ -142,6 +154,7 @@ class AsyncLambdaTelemetry(Recorded):
         """
         return await self._waiting(self._sync.wait_for_subscription, name, timeout)
 
+    @noted
     async def wait_until_ready(self, name: str | None = None, timeout: float = 5.0) -> Extension:
         """Await until an extension asks for its next event, as LambdaTelemetry.wait_until_ready.
 
@@ -149,6 +162,7 @@ class AsyncLambdaTelemetry(Recorded):
         """
         return await self._waiting(self._sync.wait_until_ready, name, timeout)
 
+    @noted
     async def wait_until(self, predicate: Callable[[], object], timeout: float = 5.0) -> None:
         """Await until `predicate()` is true, as LambdaTelemetry.wait_until; cancelling ends the wait.
 
@@ -179,6 +193,7 @@ class AsyncLambdaTelemetry(Recorded):
 
     # -- telemetry and time --------------------------------------------------------------------------------------------
 
+    @noted
     async def emit(self, *events: Event) -> tuple[Delivery, ...]:
         """Lambda generates these events now; awaits the deliveries of batches that are full. As LambdaTelemetry.emit.
 
@@ -190,6 +205,7 @@ class AsyncLambdaTelemetry(Recorded):
             return self._sync.emit(*events)  # only buffers
         return await _away(call, partial(self._sync.emit, *events))
 
+    @noted
     async def push(self, batch: Iterable[Event], to: Target | None = None) -> Delivery:
         """Send exactly these events as one batch; awaits the listener's answer. As LambdaTelemetry.push.
 
@@ -197,6 +213,7 @@ class AsyncLambdaTelemetry(Recorded):
         """
         return await self._moving(self._sync.push, batch, to)
 
+    @noted
     async def advance(
         self, delta: timedelta | None = None, *, seconds: float = 0, ms: float = 0
     ) -> tuple[Delivery, ...]:
@@ -206,6 +223,7 @@ class AsyncLambdaTelemetry(Recorded):
         """
         return await self._moving(self._sync.advance, delta, seconds=seconds, ms=ms)
 
+    @noted
     async def flush(self, to: Target | None = None) -> tuple[Delivery, ...]:
         """Deliver what is buffered; awaits the listeners' answers. As LambdaTelemetry.flush.
 
@@ -213,6 +231,7 @@ class AsyncLambdaTelemetry(Recorded):
         """
         return await self._moving(self._sync.flush, to)
 
+    @noted
     async def play(self, script: Script) -> tuple[Delivery, ...]:
         """Carry out a script; awaits its deliveries, and the extensions it waits for. As LambdaTelemetry.play.
 
@@ -230,6 +249,7 @@ class AsyncLambdaTelemetry(Recorded):
         """
         return self._entered(partial(self._sync.invocation, **options), moving="invocation()")
 
+    @noted
     async def invoke(self, *, logs: Sequence[Record] = (), **options: Unpack[InvocationOptions]) -> Invocation:
         """`invocation` in one call; awaits it from INVOKE to the freeze. As LambdaTelemetry.invoke.
 
@@ -237,6 +257,7 @@ class AsyncLambdaTelemetry(Recorded):
         """
         return await self._moving(self._sync.invoke, logs=logs, **options)
 
+    @noted
     async def end_init(self, *, init_duration_ms: float = 100) -> tuple[Delivery, ...]:
         """End the init phase; awaits the extensions' next. As LambdaTelemetry.end_init.
 
@@ -244,6 +265,7 @@ class AsyncLambdaTelemetry(Recorded):
         """
         return await self._moving(self._sync.end_init, init_duration_ms=init_duration_ms)
 
+    @noted
     async def shutdown(self, reason: ShutdownReason = "spindown") -> tuple[Delivery, ...]:
         """Shut down; awaits the last deliveries and the end of child processes. As LambdaTelemetry.shutdown.
 
@@ -262,6 +284,7 @@ class AsyncLambdaTelemetry(Recorded):
     def close(self) -> None:
         """End the environment at once, without an await: it waits for nobody. As LambdaTelemetry.close."""
         self._sync.close()
+        self._tell_unawaited(failed=False)
 
     # -- faults, processes ---------------------------------------------------------------------------------------------
 

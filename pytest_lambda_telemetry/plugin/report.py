@@ -53,7 +53,10 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
             _settle_environ()
             if session.outcome_is_known:
                 session.violations()
-    _raise_violations(session)
+    try:
+        session.tell_suspicions()
+    finally:
+        _raise_violations(session)
     return result
 
 

@@ -37,6 +37,11 @@ class Session:
         found = [text for one in self.sandboxes if (text := one.take_violations()) is not None]
         return "\n\n".join(found) or None
 
+    def tell_suspicions(self) -> None:
+        """Warn of what is suspicious and no violation."""
+        for sandbox in self.sandboxes:
+            sandbox.unawaited.tell()
+
     def end_test(self) -> None:
         """What happens from now on belongs to the next test."""
         self.hints.update(*(one.children.hints for one in self.sandboxes))

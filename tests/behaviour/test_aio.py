@@ -21,6 +21,7 @@ from freezegun import freeze_time
 from pytest_lambda_telemetry import (
     AsyncLambdaTelemetry,
     LambdaTelemetry,
+    LambdaTelemetryWarning,
     MisuseError,
     ProtocolViolation,
     Script,
@@ -586,6 +587,54 @@ def test_what_an_async_member_does_is_said_where_it_is(async_lambda_telemetry: A
             text = inspect.getdoc(getattr(AsyncLambdaTelemetry, name)) or ""
             assert len(text) > 60, name
             assert not text.startswith("As LambdaTelemetry"), member
+
+
+# --- calls that nobody awaited ----------------------------------------------------------------------------------------
+
+
+async def forget(error: type[Exception] | None = None) -> None:
+    async with AsyncLambdaTelemetry() as environment:
+        environment.emit(events.function("x"))  # type: ignore[unused-coroutine]  # on purpose
+        await environment.emit()
+        assert environment.journal == ()
+        if error:
+            raise error
+
+
+@pytest.mark.asyncio
+async def test_leaving_an_environment_tells_of_calls_that_did_nothing() -> None:
+    with pytest.warns(LambdaTelemetryWarning, match=r"^emit\(\) was called and never awaited, so it did ") as told:
+        await forget()
+    assert [(warning.filename, warning.lineno) for warning in told] == [
+        (__file__, forget.__code__.co_firstlineno + 2),
+    ]
+
+
+@pytest.mark.asyncio
+async def test_a_failure_goes_before_a_call_that_did_nothing() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await forget(ZeroDivisionError)
+    with pytest.raises(LambdaTelemetryWarning):  # the filters of these tests turn warnings into errors
+        await forget()
+
+
+def test_closing_an_environment_tells_of_calls_that_did_nothing() -> None:
+    async def main() -> AsyncLambdaTelemetry:
+        environment = AsyncLambdaTelemetry()
+        await environment.__aenter__()
+        environment.shutdown()  # type: ignore[unused-coroutine]  # on purpose
+        return environment
+
+    environment = asyncio.run(main())
+    with pytest.warns(LambdaTelemetryWarning, match=r"^shutdown\(\) was called"):
+        environment.close()
+
+
+def test_a_call_before_the_start_is_pythons_to_tell() -> None:
+    environment = AsyncLambdaTelemetry()
+    call = environment.flush()
+    with pytest.raises(MisuseError, match="this environment is not started"):
+        asyncio.run(call)
 
 
 @pytest.mark.asyncio

@@ -402,3 +402,66 @@ def test_c(lambda_telemetry_factory):
 """
     )
     result.assert_outcomes(passed=3)
+
+
+# --- calls that nobody awaited ----------------------------------------------------------------------------------------
+
+FORGOTTEN = """
+import asyncio
+from pytest_lambda_telemetry import events
+kept = []
+
+def test_dropped(async_lambda_telemetry):
+    async def main():
+        async_lambda_telemetry.emit(events.function("x"))
+    asyncio.run(main())
+
+def test_kept(async_lambda_telemetry):
+    async def main():
+        kept.append(async_lambda_telemetry.advance(seconds=1))
+        await async_lambda_telemetry.flush()
+    asyncio.run(main())
+
+def test_awaited_later(async_lambda_telemetry):
+    async def main():
+        call = async_lambda_telemetry.emit(events.function("x"))
+        await asyncio.sleep(0)
+        await call
+        task = asyncio.ensure_future(async_lambda_telemetry.flush())
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    asyncio.run(main())
+"""
+
+
+def test_a_call_that_was_never_awaited_is_told_at_its_test(run: Run) -> None:
+    result = run(FORGOTTEN, "-W", "default")
+    result.assert_outcomes(passed=3, warnings=2)
+    result.stdout.fnmatch_lines(
+        [
+            "test_it.py::test_dropped",
+            "  *test_it.py:10: LambdaTelemetryWarning: emit() was called and never awaited, so it did nothing: write"
+            " `await` before it",
+            "test_it.py::test_kept",
+            "  *test_it.py:15: LambdaTelemetryWarning: advance() was called and never awaited*",
+        ]
+    )
+
+
+def test_a_call_that_was_never_awaited_fails_its_test_where_warnings_are_errors(run: Run) -> None:
+    result = run(FORGOTTEN)
+    result.assert_outcomes(passed=3, errors=2)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_dropped*", "*ERROR at teardown of test_kept*"])
+    assert "RuntimeWarning" not in result.stdout.str()
+
+
+def test_a_violation_is_told_although_a_call_was_never_awaited(run: Run) -> None:
+    result = run(
+        """
+def test_a(async_lambda_telemetry):
+    async_lambda_telemetry.flush()
+    refused()
+"""
+    )
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["E*ProtocolViolation: Subscribe from extension*"])
