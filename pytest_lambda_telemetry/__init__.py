@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from . import events
     from .aio import AsyncLambdaTelemetry
+    from .api.routes import RouteName
     from .environment import LambdaTelemetry
     from .host.process import ExtensionProcess
-    from .model.errors import LambdaTelemetryError, MisuseError, ProtocolViolation, WaitTimeout
-    from .model.event import Event
+    from .model.errors import LambdaTelemetryError, LambdaTelemetryWarning, MisuseError, ProtocolViolation, WaitTimeout
+    from .model.event import Event, Log, Record
+    from .model.facts import Fact
+    from .model.headers import Headers
     from .model.records import (
         Attempt,
         Buffering,
+        BufferingOptions,
         Delivery,
         Destination,
         Extension,
@@ -20,54 +24,146 @@ if TYPE_CHECKING:
         Request,
         Subscription,
     )
+    from .plugin.factory import LambdaTelemetryFactory
+    from .protocol.fields import Derived
+    from .protocol.profiles import Fidelity
+    from .protocol.schema import (
+        InitializationType,
+        InitPhase,
+        LifecycleEvent,
+        SchemaVersion,
+        ShutdownReason,
+        Span,
+        Status,
+        TelemetryType,
+        Tracing,
+    )
+    from .recorded import Target
     from .sandbox.delivery_faults import DeliveryFault
-    from .sandbox.invocation import Invocation
+    from .sandbox.invocation import Invocation, InvocationOptions, InvocationOutcome
     from .sandbox.violations import ExpectedRejection
     from .script import Script
-    from .settings import Retry, Settings
+    from .settings import ClockName, LogFormat, Retry, Settings, SettingsOptions
+    from .story.lifecycles import ScriptOptions
+    from .story.steps import Action, EndInit, Flush, Freeze, Invoke, Shutdown, Step, Thaw
+    from .views.entries import Entry
 
 __all__ = [
+    "Action",
     "AsyncLambdaTelemetry",
     "Attempt",
     "Buffering",
+    "BufferingOptions",
+    "ClockName",
     "Delivery",
     "DeliveryFault",
+    "Derived",
     "Destination",
+    "EndInit",
+    "Entry",
     "Event",
     "ExpectedRejection",
     "Extension",
     "ExtensionProcess",
+    "Fact",
+    "Fidelity",
+    "Flush",
+    "Freeze",
+    "Headers",
+    "InitPhase",
+    "InitializationType",
     "Invocation",
+    "InvocationOptions",
+    "InvocationOutcome",
+    "Invoke",
     "LambdaTelemetry",
     "LambdaTelemetryError",
+    "LambdaTelemetryFactory",
+    "LambdaTelemetryWarning",
+    "LifecycleEvent",
+    "Log",
+    "LogFormat",
     "MisuseError",
     "ProtocolViolation",
+    "Record",
     "Rejection",
     "Request",
     "Retry",
+    "RouteName",
+    "SchemaVersion",
     "Script",
+    "ScriptOptions",
     "Settings",
+    "SettingsOptions",
+    "Shutdown",
+    "ShutdownReason",
+    "Span",
+    "Status",
+    "Step",
     "Subscription",
+    "Target",
+    "TelemetryType",
+    "Thaw",
+    "Tracing",
     "WaitTimeout",
     "events",
 ]
 
 _HOMES = {
-    "AsyncLambdaTelemetry": "aio",
-    "DeliveryFault": "sandbox.delivery_faults",
-    "Event": "model.event",
-    "ExpectedRejection": "sandbox.violations",
-    "ExtensionProcess": "host.process",
-    "Invocation": "sandbox.invocation",
-    "LambdaTelemetry": "environment",
-    "LambdaTelemetryError": "model.errors",
-    "MisuseError": "model.errors",
-    "ProtocolViolation": "model.errors",
-    "Retry": "settings",
-    "Script": "script",
-    "Settings": "settings",
-    "WaitTimeout": "model.errors",
+    "aio": ("AsyncLambdaTelemetry",),
+    "api.routes": ("RouteName",),
+    "environment": ("LambdaTelemetry",),
+    "host.process": ("ExtensionProcess",),
+    "model.errors": (
+        "LambdaTelemetryError",
+        "LambdaTelemetryWarning",
+        "MisuseError",
+        "ProtocolViolation",
+        "WaitTimeout",
+    ),
+    "model.event": ("Event", "Log", "Record"),
+    "model.facts": ("Fact",),
+    "model.headers": ("Headers",),
+    "plugin.factory": ("LambdaTelemetryFactory",),
+    "protocol.fields": ("Derived",),
+    "protocol.profiles": ("Fidelity",),
+    "protocol.schema": (
+        "InitPhase",
+        "InitializationType",
+        "LifecycleEvent",
+        "SchemaVersion",
+        "ShutdownReason",
+        "Span",
+        "Status",
+        "TelemetryType",
+        "Tracing",
+    ),
+    "recorded": ("Target",),
+    "sandbox.delivery_faults": ("DeliveryFault",),
+    "sandbox.invocation": ("Invocation", "InvocationOptions", "InvocationOutcome"),
+    "sandbox.violations": ("ExpectedRejection",),
+    "script": ("Script",),
+    "settings": (
+        "ClockName",
+        "LogFormat",
+        "Retry",
+        "Settings",
+        "SettingsOptions",
+    ),
+    "story.lifecycles": ("ScriptOptions",),
+    "story.steps": (
+        "Action",
+        "EndInit",
+        "Flush",
+        "Freeze",
+        "Invoke",
+        "Shutdown",
+        "Step",
+        "Thaw",
+    ),
+    "views.entries": ("Entry",),
 }
+"""Where each public name lives; one that is not here is a value that was recorded."""
 
 
 def __getattr__(name: str) -> object:
@@ -76,7 +172,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "events":
         return import_module(".events", __name__)
-    found: object = getattr(import_module(f".{_HOMES.get(name, 'model.records')}", __name__), name)
+    home = next((home for home, names in _HOMES.items() if name in names), "model.records")
+    found: object = getattr(import_module(f".{home}", __name__), name)
     globals()[name] = found
     return found
 

@@ -2,41 +2,48 @@
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class, to_thread
 
+from .api.routes import RouteName
 from .engine.turns import Interrupted, WorkerCall
 from .environment import LambdaTelemetry
+from .guarded import checked
 from .host.child_names import choose
 from .host.process import ExtensionProcess
-from .model.errors import MisuseError
+from .model.errors import LambdaTelemetryWarning, MisuseError
 from .model.event import Event, Log
-from .model.records import Buffering, Delivery, Extension, Subscription
+from .model.records import Buffering, BufferingOptions, Delivery, Extension, Subscription
+from .protocol.schema import LifecycleEvent, SchemaVersion, ShutdownReason, TelemetryType
 from .recorded import Recorded, Target
 from .sandbox.delivery_faults import DeliveryFault
-from .sandbox.invocation import Invocation, InvocationOptions, ShutdownReason
+from .sandbox.invocation import Invocation, InvocationOptions
+from .sandbox.unawaited import noted
 from .sandbox.violations import ExpectedRejection
 from .script import Script
-from .settings import Settings
+from .settings import DEFAULTS, Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class AsyncLambdaTelemetry(Recorded):
-    """LambdaTelemetry for async tests, on asyncio or trio: the same members, with the same meaning.
+    """LambdaTelemetry for async code, on asyncio or trio: the same members, with the same meaning.
 
     Those that wait are coroutines (`invocation` and `expect_rejection` are async context managers); they work on a
     thread of their own, so the running loop goes on and a listener may live on it. Cancelling one ends it between two
-    deliveries; what it did so far stands. The `async_lambda_telemetry` fixture yields one that is started.
+    deliveries; what it did so far stands. One that is never awaited does nothing, which a LambdaTelemetryWarning tells.
+    The `async_lambda_telemetry` fixture yields one that is started. In a program of your own, or a notebook: `async
+    with AsyncLambdaTelemetry(Settings(...)) as lambda_telemetry:`; leaving it checks as LambdaTelemetry does.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self._sync = LambdaTelemetry(settings)
+        chosen = DEFAULTS if settings is None else checked(settings, "AsyncLambdaTelemetry")
+        self._sync = LambdaTelemetry(chosen)
 
     async def __aenter__(self) -> Self:
         await to_thread.run_sync(choose, limiter=CapacityLimiter(1))  # it starts a process: not on the running loop
@@ -45,8 +52,17 @@ class AsyncLambdaTelemetry(Recorded):
         return self
 
     async def __aexit__(self, *error: Any) -> None:  # the three values of every __exit__
-        with CancelScope(shield=True):
-            await to_thread.run_sync(partial(self._sync.__exit__, *error), limiter=CapacityLimiter(1))
+        try:
+            with CancelScope(shield=True):
+                await to_thread.run_sync(partial(self._sync.__exit__, *error), limiter=CapacityLimiter(1))
+        finally:
+            self._tell_unawaited(failed=error[0] is not None)
+
+    def _tell_unawaited(self, *, failed: bool) -> None:
+        """Warn of calls that did nothing; where that counts as an error, a failure that is there goes first."""
+        if self._opened is not None:
+            with suppress(LambdaTelemetryWarning) if failed else nullcontext():
+                self._opened.unawaited.tell()
 
     async def _waiting(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A call that waits for others, on a worker thread; any number of them may wait at once."""
@@ -124,72 +140,115 @@ class AsyncLambdaTelemetry(Recorded):
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
+    @noted
     async def wait_for_extension(self, name: str | None = None, timeout: float = 5.0) -> Extension:
-        """As LambdaTelemetry.wait_for_extension."""
+        """Await until an extension has registered, as LambdaTelemetry.wait_for_extension; others may wait meanwhile.
+
+        Cancelling ends the wait and nothing else.
+        """
         return await self._waiting(self._sync.wait_for_extension, name, timeout)
 
+    @noted
     async def wait_for_subscription(self, name: str | None = None, timeout: float = 5.0) -> Subscription:
-        """As LambdaTelemetry.wait_for_subscription."""
+        """Await until a subscription was accepted, as LambdaTelemetry.wait_for_subscription.
+
+        Cancelling ends the wait and nothing else.
+        """
         return await self._waiting(self._sync.wait_for_subscription, name, timeout)
 
+    @noted
     async def wait_until_ready(self, name: str | None = None, timeout: float = 5.0) -> Extension:
-        """As LambdaTelemetry.wait_until_ready."""
+        """Await until an extension asks for its next event, as LambdaTelemetry.wait_until_ready.
+
+        Cancelling ends the wait and nothing else.
+        """
         return await self._waiting(self._sync.wait_until_ready, name, timeout)
 
+    @noted
     async def wait_until(self, predicate: Callable[[], object], timeout: float = 5.0) -> None:
-        """As LambdaTelemetry.wait_until; the predicate is called on a worker thread."""
+        """Await until `predicate()` is true, as LambdaTelemetry.wait_until; cancelling ends the wait.
+
+        The predicate is a plain function, and is called on a worker thread, not on the loop.
+        """
         await self._waiting(self._sync.wait_until, predicate, timeout)
 
     # -- acting as the extension ---------------------------------------------------------------------------------------
 
-    def register(self, name: str = "test-extension", events: Sequence[str] = ("INVOKE", "SHUTDOWN")) -> Extension:
-        """As LambdaTelemetry.register."""
+    def register(
+        self, name: str = "test-extension", events: Sequence[LifecycleEvent] = ("INVOKE", "SHUTDOWN")
+    ) -> Extension:
+        """Register by hand, at once and without an await: nothing is waited for. As LambdaTelemetry.register."""
         return self._sync.register(name, events)
 
     def subscribe(
         self,
         uri: str | None = None,
-        types: Sequence[str] = ("platform", "function", "extension"),
-        schema_version: str = "2025-01-29",
-        buffering: Buffering | Mapping[str, int] | None = None,
+        types: Sequence[TelemetryType] = ("platform", "function", "extension"),
+        schema_version: SchemaVersion = "2025-01-29",
+        buffering: Buffering | BufferingOptions | None = None,
         name: str = "test-extension",
         *,
         port: int | None = None,
     ) -> Subscription:
-        """As LambdaTelemetry.subscribe."""
+        """Subscribe by hand, at once and without an await: nothing is waited for. As LambdaTelemetry.subscribe."""
         return self._sync.subscribe(uri, types, schema_version, buffering, name, port=port)
 
     # -- telemetry and time --------------------------------------------------------------------------------------------
 
+    @noted
     async def emit(self, *events: Event) -> tuple[Delivery, ...]:
-        """As LambdaTelemetry.emit."""
+        """Lambda generates these events now; awaits the deliveries of batches that are full. As LambdaTelemetry.emit.
+
+        While another awaited call moves time the events are only buffered, and nothing is awaited. Cancelling ends it
+        between two deliveries: what was emitted and not sent stays buffered.
+        """
         call = WorkerCall(self._sandbox.turns, moves_time=True)
         if not call.lend():  # another call moves time
             return self._sync.emit(*events)  # only buffers
         return await _away(call, partial(self._sync.emit, *events))
 
+    @noted
     async def push(self, batch: Iterable[Event], to: Target | None = None) -> Delivery:
-        """As LambdaTelemetry.push."""
+        """Send exactly these events as one batch; awaits the listener's answer. As LambdaTelemetry.push.
+
+        Cancelling gives up the attempt that is under way.
+        """
         return await self._moving(self._sync.push, batch, to)
 
+    @noted
     async def advance(
         self, delta: timedelta | None = None, *, seconds: float = 0, ms: float = 0
     ) -> tuple[Delivery, ...]:
-        """As LambdaTelemetry.advance."""
+        """Move time forward; awaits every delivery that becomes due on the way. As LambdaTelemetry.advance.
+
+        Cancelling stops time where it is: a delivery that is under way is given up and its batch is sent again later.
+        """
         return await self._moving(self._sync.advance, delta, seconds=seconds, ms=ms)
 
+    @noted
     async def flush(self, to: Target | None = None) -> tuple[Delivery, ...]:
-        """As LambdaTelemetry.flush."""
+        """Deliver what is buffered; awaits the listeners' answers. As LambdaTelemetry.flush.
+
+        Cancelling leaves what was not delivered where it was.
+        """
         return await self._moving(self._sync.flush, to)
 
+    @noted
     async def play(self, script: Script) -> tuple[Delivery, ...]:
-        """As LambdaTelemetry.play."""
+        """Carry out a script; awaits its deliveries, and the extensions it waits for. As LambdaTelemetry.play.
+
+        Cancelling ends it between two steps: those that were carried out stand, the others never happen.
+        """
         return await self._moving(self._sync.play, script)
 
     # -- life cycle ----------------------------------------------------------------------------------------------------
 
     def invocation(self, **options: Unpack[InvocationOptions]) -> AbstractAsyncContextManager[Invocation]:
-        """As LambdaTelemetry.invocation, with `async with`."""
+        """An invocation, with `async with`: entering and leaving await what LambdaTelemetry.invocation waits for.
+
+        Between them other calls may move time. Cancelled inside the block, the invocation ends as quickly as it can be
+        put in order.
+        """
         return self._entered(partial(self._sync.invocation, **options), moving="invocation()")
 
     @overload
@@ -198,6 +257,7 @@ class AsyncLambdaTelemetry(Recorded):
     async def invoke(
         self, *, logs: Sequence[Log] = (), concurrent: int, **options: Unpack[InvocationOptions]
     ) -> tuple[Invocation, ...]: ...
+    @noted
     async def invoke(
         self,
         *,
@@ -205,46 +265,66 @@ class AsyncLambdaTelemetry(Recorded):
         concurrent: int | None = None,
         **options: Unpack[InvocationOptions],
     ) -> Invocation | tuple[Invocation, ...]:
-        """As LambdaTelemetry.invoke."""
+        """`invocation` in one call; awaits it from INVOKE to the freeze. As LambdaTelemetry.invoke.
+
+        Cancelling ends the invocation where it is.
+        """
         call = self._lent("invoke()")
         if concurrent is None:
             return await _away(call, lambda: self._sync.invoke(logs=logs, **options))
         return await _away(call, lambda: self._sync.invoke(logs=logs, concurrent=concurrent, **options))
 
+    @noted
     async def end_init(self, *, init_duration_ms: float = 100) -> tuple[Delivery, ...]:
-        """As LambdaTelemetry.end_init."""
+        """End the init phase; awaits the extensions' next. As LambdaTelemetry.end_init.
+
+        Cancelled while it waits, it leaves init open.
+        """
         return await self._moving(self._sync.end_init, init_duration_ms=init_duration_ms)
 
+    @noted
     async def shutdown(self, reason: ShutdownReason = "spindown") -> tuple[Delivery, ...]:
-        """As LambdaTelemetry.shutdown."""
+        """Shut down; awaits the last deliveries and the end of child processes. As LambdaTelemetry.shutdown.
+
+        Cancelled before SHUTDOWN is out, it has only delivered, and can be called again.
+        """
         return await self._moving(self._sync.shutdown, reason)
 
     async def restart(self) -> tuple[Delivery, ...]:
-        """As LambdaTelemetry.restart."""
+        """Await it: begin a new execution environment within the same test, children started again.
+
+        As LambdaTelemetry.restart.
+        """
         return await self._moving(self._sync.restart)
 
     def freeze(self) -> None:
-        """As LambdaTelemetry.freeze."""
+        """Freeze the environment, at once and without an await. As LambdaTelemetry.freeze."""
         self._sync.freeze()
 
     def thaw(self) -> None:
-        """As LambdaTelemetry.thaw."""
+        """Let it go on where it was, at once and without an await; the next awaited call delivers."""
         self._sync.thaw()
 
     def close(self) -> None:
-        """As LambdaTelemetry.close."""
+        """End the environment at once, without an await: it waits for nobody. As LambdaTelemetry.close."""
         self._sync.close()
+        self._tell_unawaited(failed=False)
 
     # -- faults, processes ---------------------------------------------------------------------------------------------
 
     def fail_next_delivery(self, fault: DeliveryFault, times: int = 1, to: Target | None = None) -> None:
-        """As LambdaTelemetry.fail_next_delivery."""
+        """Let the next deliveries go wrong; nothing is awaited. As LambdaTelemetry.fail_next_delivery."""
         self._sync.fail_next_delivery(fault, times, to)
 
     def reject_next(
-        self, route: str, status: int = 500, error_type: str | None = None, message: str | None = None, times: int = 1
+        self,
+        route: RouteName,
+        status: int = 500,
+        error_type: str | None = None,
+        message: str | None = None,
+        times: int = 1,
     ) -> None:
-        """As LambdaTelemetry.reject_next."""
+        """Answer the next call of a route with an error; nothing is awaited. As LambdaTelemetry.reject_next."""
         self._sync.reject_next(route, status, error_type, message, times)
 
     def run_extension(
@@ -256,7 +336,10 @@ class AsyncLambdaTelemetry(Recorded):
         cwd: str | os.PathLike[str] | None = None,
         layer: str | os.PathLike[str] | None = None,
     ) -> ExtensionProcess:
-        """As LambdaTelemetry.run_extension."""
+        """Start an extension as a child process, at once and without an await. As LambdaTelemetry.run_extension.
+
+        `await wait_until_ready(name)` waits for it. The `wait` of the process blocks: call it on a thread.
+        """
         return self._sync.run_extension(argv, name=name, env=env, cwd=cwd, layer=layer)
 
     # -- strictness ----------------------------------------------------------------------------------------------------
@@ -264,11 +347,14 @@ class AsyncLambdaTelemetry(Recorded):
     def expect_rejection(
         self, match: str | None = None, timeout: float = 5.0, *, route: str = "subscribe"
     ) -> AbstractAsyncContextManager[ExpectedRejection]:
-        """As LambdaTelemetry.expect_rejection, with `async with`."""
+        """A refused call inside the block is expected, with `async with`. As LambdaTelemetry.expect_rejection.
+
+        Leaving awaits the refusal; cancelled, the block expects no more and fails with nothing.
+        """
         return self._entered(partial(self._sync.expect_rejection, match, timeout, route=route), moving=None)
 
     def check(self) -> None:
-        """As LambdaTelemetry.check."""
+        """Raise ProtocolViolation for everything the extension did wrong so far; nothing is awaited."""
         self._sync.check()
 
     def __repr__(self) -> str:

@@ -1,24 +1,28 @@
 """LambdaTelemetry: what a test holds."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import timedelta
 from typing import Self, Unpack, overload
 
+from .api.routes import RouteName
 from .engine.recordings import Progress
+from .guarded import Guarded, checked
 from .host.environ import child_variables
 from .host.process import ExtensionProcess
+from .model import checks
 from .model.checks import not_negative
 from .model.errors import MisuseError, ProtocolViolation
 from .model.event import Event, Log
-from .model.records import Buffering, Delivery, Extension, Subscription
-from .recorded import Recorded, Target
+from .model.records import Buffering, BufferingOptions, Delivery, Extension, Subscription
+from .protocol.schema import LifecycleEvent, SchemaVersion, ShutdownReason, TelemetryType
+from .recorded import Target
 from .sandbox import arguments, targets
 from .sandbox.assembly import assemble
 from .sandbox.delivery_faults import DeliveryFault
-from .sandbox.invocation import Invocation, InvocationOptions, ShutdownReason
-from .sandbox.loops import in_event_loop
+from .sandbox.invocation import Invocation, InvocationOptions
 from .sandbox.plan import Planned, call_refusal, delivery_fault
 from .sandbox.sandbox import Sandbox
 from .sandbox.violations import ExpectedRejection, expecting
@@ -26,7 +30,7 @@ from .script import Script
 from .settings import DEFAULTS, Settings
 
 
-class LambdaTelemetry(Recorded):
+class LambdaTelemetry(Guarded):
     """A fake AWS Lambda execution environment inside this process, whose time the test owns.
 
     The `lambda_telemetry` fixture yields one that is started. Without pytest: `with LambdaTelemetry(Settings(...)) as
@@ -36,11 +40,7 @@ class LambdaTelemetry(Recorded):
 
     def __init__(self, settings: Settings | None = None) -> None:
         chosen = DEFAULTS if settings is None else settings
-        if not isinstance(chosen, Settings):
-            raise MisuseError(
-                f"LambdaTelemetry takes a Settings, not {chosen!r}: LambdaTelemetry(Settings(strict=False))"
-            )
-        self._settings = chosen
+        self._settings = checked(chosen, "LambdaTelemetry")
 
     def __enter__(self) -> Self:
         if self._opened is None:
@@ -88,17 +88,19 @@ class LambdaTelemetry(Recorded):
 
     # -- acting as the extension ---------------------------------------------------------------------------------------
 
-    def register(self, name: str = "test-extension", events: Sequence[str] = ("INVOKE", "SHUTDOWN")) -> Extension:
+    def register(
+        self, name: str = "test-extension", events: Sequence[LifecycleEvent] = ("INVOKE", "SHUTDOWN")
+    ) -> Extension:
         """Register by hand, for tests of a listener alone. Raises MisuseError where Lambda would refuse."""
         self._require_open()
-        return self._sandbox.stand_in.register(name, tuple(events))
+        return self._sandbox.stand_in.register(name, events)
 
     def subscribe(
         self,
         uri: str | None = None,
-        types: Sequence[str] = ("platform", "function", "extension"),
-        schema_version: str = "2025-01-29",
-        buffering: Buffering | Mapping[str, int] | None = None,
+        types: Sequence[TelemetryType] = ("platform", "function", "extension"),
+        schema_version: SchemaVersion = "2025-01-29",
+        buffering: Buffering | BufferingOptions | None = None,
         name: str = "test-extension",
         *,
         port: int | None = None,
@@ -109,7 +111,7 @@ class LambdaTelemetry(Recorded):
         Lambda would refuse. Brings none of Lambda's own events.
         """
         self._require_open()
-        return self._sandbox.stand_in.subscribe(uri, tuple(types), schema_version, buffering, name, port)
+        return self._sandbox.stand_in.subscribe(uri, types, schema_version, buffering, name, port)
 
     # -- telemetry and time --------------------------------------------------------------------------------------------
 
@@ -165,7 +167,7 @@ class LambdaTelemetry(Recorded):
         of its own, turn them off. Raises MisuseError before the first step when one of them cannot be carried out.
         """
         if not isinstance(script, Script):
-            raise MisuseError(f"play() takes a Script, not {script!r}; Script([(0, event), …]) makes one")
+            raise MisuseError(f"play() takes a Script, not {checks.repr_of(script)}; Script([(0, event), …]) makes one")
         with self._driving("play()") as attempted:
             self._sandbox.player.play(script)
         return _snapshots(attempted)
@@ -275,7 +277,12 @@ class LambdaTelemetry(Recorded):
         self._plan(delivery_fault(fault, times, whose))
 
     def reject_next(
-        self, route: str, status: int = 500, error_type: str | None = None, message: str | None = None, times: int = 1
+        self,
+        route: RouteName,
+        status: int = 500,
+        error_type: str | None = None,
+        message: str | None = None,
+        times: int = 1,
     ) -> None:
         """Answer the next "register", "next", "subscribe", "init_error" or "exit_error" with an error.
 
@@ -305,7 +312,7 @@ class LambdaTelemetry(Recorded):
         MisuseError when it cannot be started, or no file gives it a name, or there can be no layer.
         """
         self._require_open()
-        variables = child_variables(self._sandbox.variables, env or {})
+        variables = child_variables(self._sandbox.variables, arguments.variables(env))
         return self._sandbox.children.run(argv, name=name, variables=variables, cwd=cwd, layer=layer)
 
     # -- strictness ----------------------------------------------------------------------------------------------------
@@ -318,13 +325,16 @@ class LambdaTelemetry(Recorded):
         `match` is a regular expression to be found in `errorType: errorMessage`. `route` names another call: one of
         those of `reject_next`.
         """
+        pattern, timeout = arguments.pattern(match), checks.timeout(timeout)
         self._forbid_blocking("expect_rejection()")
-        return self._expect_rejection(match, timeout, route)
+        return self._expect_rejection(pattern, timeout, route)
 
     @contextmanager
-    def _expect_rejection(self, match: str | None, timeout: float, route: str) -> Iterator[ExpectedRejection]:
+    def _expect_rejection(
+        self, pattern: re.Pattern[str] | None, timeout: float, route: str
+    ) -> Iterator[ExpectedRejection]:
         sandbox = self._sandbox
-        with expecting(sandbox.violations, match, sandbox.lock, route) as expected:
+        with expecting(sandbox.violations, pattern, sandbox.lock, route) as expected:
             yield expected
             with self._waiting("expect_rejection()"):
                 sandbox.waits.rejection(expected, timeout)
@@ -336,41 +346,6 @@ class LambdaTelemetry(Recorded):
         self._sandbox.audit.look(at_the_end=False)
         with self._sandbox.lock:
             self._sandbox.violations.check()
-
-    # -- guards --------------------------------------------------------------------------------------------------------
-
-    def _require_open(self) -> Sandbox:
-        sandbox = self._sandbox
-        if sandbox.closed:
-            raise MisuseError("this environment is closed: its test is over; what it recorded can still be read")
-        sandbox.cover_mocks()
-        return sandbox
-
-    def _forbid_blocking(self, what: str) -> Sandbox:
-        sandbox = self._require_open()
-        self._refuse_loop(what)
-        return sandbox
-
-    def _refuse_loop(self, what: str) -> None:
-        if in_event_loop():
-            how = "async with" if what in ("invocation()", "expect_rejection()") else "await"
-            raise MisuseError(
-                f"{what} would block the running event loop, and with it a listener on that loop; use the"
-                f" async_lambda_telemetry fixture (AsyncLambdaTelemetry) and {how} {what}"
-            )
-
-    @contextmanager
-    def _driving(self, what: str) -> Iterator[dict[Progress, None]]:
-        sandbox = self._forbid_blocking(what)
-        with sandbox.turns.hold(what) as attempted:
-            sandbox.engine.catch_up()
-            yield attempted
-
-    @contextmanager
-    def _waiting(self, what: str) -> Iterator[None]:
-        self._forbid_blocking(what)
-        self._sandbox.children.pump()
-        yield
 
     def __repr__(self) -> str:
         if self._opened is None:

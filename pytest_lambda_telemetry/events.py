@@ -16,6 +16,7 @@ Source: Lambda Telemetry API event schema reference.
 from collections.abc import Mapping, Sequence
 from math import ceil
 
+from .model.checks import is_text
 from .model.errors import MisuseError
 from .model.event import Event
 from .protocol import schema
@@ -63,15 +64,15 @@ _ERROR_TYPES: Mapping[str, str] = {"error": "Function.Unknown", "failure": "Sand
 
 
 def _error(status: object, given: str | Derived | None) -> str | None:
-    return _ERROR_TYPES.get(str(status)) if given is DERIVED else given
+    return (_ERROR_TYPES.get(status) if is_text(status) else None) if given is DERIVED else given
 
 
 def _runtime_arn(version: str | None, given: str | Derived | None) -> str | None:
-    return schema.runtime_arn(version or _RUNTIME) if given is DERIVED else given
+    return schema.runtime_arn(version if is_text(version) else _RUNTIME) if given is DERIVED else given
 
 
 def _instance(version: str | None, given: str | Derived | None) -> str | None:
-    return schema.instance_id(version or "$LATEST") if given is DERIVED else given
+    return schema.instance_id(version if is_text(version) else "$LATEST") if given is DERIVED else given
 
 
 def platform_init_start(
@@ -300,7 +301,7 @@ def platform_report(
     the invocation that caused the initialization. None for the other metrics is for 2025-01-29 alone.
     """
     ran = number("duration_ms", duration_ms)
-    init = number("init_duration_ms", init_duration_ms or 0.0)
+    init = 0.0 if init_duration_ms is None else number("init_duration_ms", init_duration_ms)
     if billed_duration_ms is DERIVED:
         billed_duration_ms = ceil(round(ran + init, 6))  # 0.1 + 0.2 is a little more than 0.3
     if spans is DERIVED:

@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from .captures import ndjson
+from .model.checks import require
 from .model.errors import MisuseError
 from .model.records import Delivery, Extension, Rejection, Request, Subscription, decoded
 from .sandbox import arguments, targets
@@ -149,9 +150,8 @@ class Recorded:
         Raises MisuseError for a type that no event has, LambdaTelemetryError where the journal's limit made it let the
         bytes go.
         """
-        if not isinstance(type, str):
-            raise MisuseError(f"type={type!r} is not valid: it must be one event type, such as 'function'")
-        self._event_types(type)
+        require(isinstance(type, str), "type", type, "one event type, such as 'function'")
+        self._event_types([type])
         sandbox = self._sandbox
         with sandbox.lock:
             batches = targets.those_to(sandbox, to, sandbox.arrivals.acknowledged, attrgetter("subscription"))

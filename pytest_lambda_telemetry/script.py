@@ -8,18 +8,20 @@ from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from itertools import count, pairwise
-from os import PathLike, fspath
+from os import PathLike
 from random import Random
 from typing import Self, cast
 
 from . import events
-from .model.checks import is_number, is_whole
+from .model.checks import is_list, is_number, is_one_of, is_text, is_whole, quoted, repr_of
+from .model.checks import path as checked_path
 from .model.errors import MisuseError
 from .model.event import Event
 from .protocol import schema
 from .protocol.encoding import from_text
 from .protocol.projection import moment
-from .story.lifecycles import InvocationOptions, Lifecycles, Timed
+from .protocol.schema import SHUTDOWN_REASONS
+from .story.lifecycles import Lifecycles, ScriptOptions, Timed
 from .story.steps import (
     ACTIONS,
     Action,
@@ -37,6 +39,7 @@ from .story.steps import (
 
 __all__ = ["Action", "EndInit", "Flush", "Freeze", "Invoke", "Script", "Shutdown", "Step", "Thaw"]
 
+_MOST_STEPS = 10_000_000
 _request_id = lru_cache(maxsize=4096)(schema.request_id)
 
 
@@ -52,8 +55,8 @@ class Script(Lifecycles):
     __slots__ = ("_own_ids", "_steps")
 
     def __init__(self, steps: Iterable[Step | tuple[float, Action]] = ()) -> None:
-        if not isinstance(steps, Iterable):
-            raise MisuseError(f"Script({steps!r}): a script is a list of steps; pass [(offset_ms, event), …]")
+        if not is_list(steps):
+            raise MisuseError(f"Script({repr_of(steps)}): a script is a list of steps; pass [(offset_ms, event), …]")
         self._steps = tuple(_checked(index, item) for index, item in enumerate(steps))
         self._own_ids: frozenset[str] = frozenset()
         for index, (earlier, later) in enumerate(pairwise(self._steps), start=1):
@@ -70,7 +73,7 @@ class Script(Lifecycles):
         return made
 
     @classmethod
-    def _made(cls, steps: Iterable[Timed], options: InvocationOptions) -> Self:
+    def _made(cls, steps: Iterable[Timed], options: ScriptOptions) -> Self:
         own = () if "request_id" in options else (schema.request_id(),)
         return cls._of([(round(offset, 3), action) for offset, action in steps], own)
 
@@ -82,11 +85,12 @@ class Script(Lifecycles):
         keeps the `time` it was recorded with, and types and fields of any kind. Blank lines are skipped. Raises
         MisuseError with file and line for what is not an event in UTF-8 JSON, or has no usable time.
         """
+        name = checked_path("path", path)
         try:
-            with open(path, "rb") as file:
+            with open(name, "rb") as file:
                 lines = file.read().split(b"\n")
         except OSError as error:
-            raise MisuseError(f"cannot read the recording {fspath(path)!r}: {error}") from error
+            raise MisuseError(f"cannot read the recording {name!r}: {error}") from error
         steps: list[Step] = []
         offset, first = 0.0, None
         for number, line in enumerate(lines, start=1):
@@ -98,7 +102,7 @@ class Script(Lifecycles):
                     steps.append(Step(offset, event))
             except (ValueError, MisuseError) as error:
                 raise MisuseError(
-                    f"{fspath(path)}, line {number}: {error}; each line is one event or one array of events, each with"
+                    f"{name}, line {number}: {error}; each line is one event or one array of events, each with"
                     ' "time", "type" and "record"'
                 ) from error
         return cls(steps)
@@ -128,7 +132,8 @@ class Script(Lifecycles):
         if not is_whole(times):
             return NotImplemented
         if times < 0:
-            raise MisuseError(f"cannot repeat a script {times} times; multiply by 0 or more")
+            raise MisuseError(f"cannot repeat a script {repr_of(times)} times; multiply by 0 or more")
+        self._require_room(times)
         return self._copies([self.duration_ms * place for place in range(times)])
 
     __rmul__ = __mul__
@@ -154,9 +159,9 @@ class Script(Lifecycles):
         MisuseError.
         """
         if not is_whole(n, 1):
-            raise MisuseError(f"cannot run {n!r} copies of a script at once; pass an int, 1 or more")
+            raise MisuseError(f"cannot run {repr_of(n)} copies of a script at once; pass an int, 1 or more")
         if not is_whole(seed):
-            raise MisuseError(f"seed={seed!r} is not an int; the same seed gives the same order")
+            raise MisuseError(f"seed={repr_of(seed)} is not an int; the same seed gives the same order")
         actions = [step.action for step in self._steps]
         if alone := sorted({type(act).__name__ for act in actions if not isinstance(act, Event | Invoke | Freeze)}):
             raise MisuseError(
@@ -164,8 +169,16 @@ class Script(Lifecycles):
                 " and join the rest, as in Script.initialization() + Script.invocation().concurrent(3)"
             )
         events_alone = self._of((step for step in self._steps if isinstance(step.action, Event)), self._own_ids)
+        self._require_room(n)
         random = Random(seed)
         return events_alone._copies([0.0, *(random.uniform(0, self.duration_ms) for _ in range(n - 1))])
+
+    def _require_room(self, copies: int) -> None:
+        if copies * max(1, len(self)) > _MOST_STEPS:
+            raise MisuseError(
+                f"{repr_of(copies)} copies of a script of {len(self)} steps are more than {_MOST_STEPS:,} steps;"
+                " play a shorter one in a loop"
+            )
 
     def _copies(self, starts: Iterable[float]) -> Self:
         """A copy at each of these moments, all but the first with other request ids, merged in order of time."""
@@ -208,20 +221,36 @@ def _checked(index: int, item: object) -> Step:
     elif isinstance(item, tuple) and len(item) == 2:
         offset, action = item
     else:
-        raise MisuseError(f"step {index} of the script is {item!r}; pass a pair of offset in ms and event")
+        raise MisuseError(f"step {index} of the script is {repr_of(item)}; pass a pair of offset in ms and event")
     if not is_number(offset, 0):
         raise MisuseError(
-            f"step {index} of the script is at {offset!r}; pass milliseconds from its beginning, 0 or more"
+            f"step {index} of the script is at {repr_of(offset)}; pass milliseconds from its beginning, 0 or more"
         )
     if not isinstance(action, ACTIONS):
         hint = "make it one with events.from_dict" if isinstance(action, Mapping) else "make one with events"
-        raise MisuseError(f"step {index} of the script has {action!r}, which is not an Event; {hint}")
+        raise MisuseError(f"step {index} of the script has {repr_of(action)}, which is not an Event; {hint}")
+    if wrong := _wrong_in(action):
+        raise MisuseError(f"step {index} of the script has {type(action).__name__} with {wrong}")
     return Step(offset, action)
+
+
+def _wrong_in(action: Action) -> str:
+    """What cannot be carried out, and what can; empty where all is well."""
+    match action:
+        case Shutdown() if not is_one_of(action.reason, SHUTDOWN_REASONS):
+            return f"reason={repr_of(action.reason)}; the valid ones are {quoted(SHUTDOWN_REASONS)}"
+        case Invoke() if not is_number(action.deadline_ms, 0):
+            return f"deadline_ms={repr_of(action.deadline_ms)}; pass milliseconds from this step, 0 or more"
+        case Invoke() if not is_text(action.request_id):
+            return f"request_id={repr_of(action.request_id)}; pass a non-empty str"
+        case Invoke() if not is_text(action.tracing):
+            return f"tracing={repr_of(action.tracing)}; pass the value of the trace header, a non-empty str"
+    return ""
 
 
 def _finite(name: str, value: object) -> float:
     if not is_number(value):
-        raise MisuseError(f"{name}={value!r} is not a finite number")
+        raise MisuseError(f"{name}={repr_of(value)} is not a finite number; pass an int or a float")
     return value
 
 

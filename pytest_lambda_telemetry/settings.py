@@ -1,12 +1,23 @@
 """What a test can choose about its environment: one frozen value, checked when it is made."""
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
-from .model.checks import are_texts, is_flag, is_moment, is_number, is_one_of, is_text, is_whole, quoted, require
+from .model.checks import (
+    are_texts,
+    hint_at,
+    is_encodable,
+    is_flag,
+    is_moment,
+    is_number,
+    is_one_of,
+    is_text,
+    is_whole,
+    quoted,
+    require,
+)
 from .model.errors import MisuseError
 from .protocol.profiles import Fidelity, Profile
 from .protocol.schema import RUNTIME, InitializationType
@@ -16,10 +27,15 @@ ClockName = Literal["auto", "virtual", "system", "freezegun", "time-machine"]
 
 
 _LIMIT = 1e15
+_LONGEST_S = 1e9  # what the system can wait
 
 
 def _positive(value: object) -> bool:
     return is_number(value) and 0 < value < _LIMIT
+
+
+def _are_seconds(value: object) -> bool:
+    return is_number(value) and 0 < value <= _LONGEST_S
 
 
 def _one_of(alias: object) -> tuple[Callable[[object], bool], str]:
@@ -62,6 +78,34 @@ class Retry:
             return self.max_ms
 
 
+class SettingsOptions(TypedDict, total=False):
+    """The settings by name, as `lambda_telemetry_factory` and the mark take them: see Settings."""
+
+    function_name: str
+    function_version: str
+    handler: str
+    account_id: str
+    region: str
+    runtime: str
+    tracing: bool
+    memory_mb: int
+    timeout_s: float
+    initialization_type: InitializationType
+    fidelity: Fidelity
+    log_format: LogFormat
+    clock: ClockName
+    start: datetime | str | None
+    platform_events: bool
+    local_testing: bool
+    allow_loopback_destination: bool
+    internal_extensions: tuple[str, ...]
+    strict: bool
+    retry: Retry | None
+    delivery_timeout_s: float
+    extension_timeout_s: float
+    shutdown_timeout_s: float
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """Everything a test can choose, with Lambda's own defaults. Raises MisuseError for a value that cannot be.
@@ -98,6 +142,9 @@ class Settings:
     def __post_init__(self) -> None:
         for name, (holds, wanted) in _RULES.items():
             require(holds(getattr(self, name)), name, getattr(self, name), wanted)
+        for name in _VARIABLES:
+            text = getattr(self, name)
+            require(is_encodable(text), name, text, "a text that an environment variable can hold")
         object.__setattr__(self, "internal_extensions", tuple(self.internal_extensions))
 
     def with_options(self, options: Mapping[str, Any]) -> "Settings":
@@ -105,12 +152,14 @@ class Settings:
 
         Raises MisuseError that lists the valid names for one that does not exist.
         """
+        require(isinstance(options, Mapping), "options", options, "a dict of settings")
         valid = [field.name for field in fields(self)]
         for name in options:
             if name not in valid:
-                close = difflib.get_close_matches(name, valid, n=1)
-                hint = f"did you mean {close[0]!r}? " if close else ""
-                raise MisuseError(f"there is no setting {name!r}; {hint}valid settings: {', '.join(valid)}")
+                hint = hint_at(name, valid)
+                raise MisuseError(
+                    f"there is no setting {name!r}; {hint and f'{hint} '}valid settings: {', '.join(valid)}"
+                )
         return replace(self, **options) if options else self
 
     @property
@@ -132,7 +181,10 @@ class Settings:
 
 _TEXT = (is_text, "a non-empty string")
 _FLAG = (is_flag, "True or False")
-_SECONDS = (_positive, "a number of seconds above 0")
+_SECONDS = (_are_seconds, "a number of seconds above 0")
+
+_VARIABLES = ("function_name", "function_version", "handler", "account_id", "region")
+"""What Lambda's environment variables, and headers, are made of."""
 
 _RULES: dict[str, tuple[Callable[[object], bool], str]] = {
     "function_name": _TEXT,
@@ -142,7 +194,7 @@ _RULES: dict[str, tuple[Callable[[object], bool], str]] = {
     "region": _TEXT,
     "runtime": (_is_runtime, "the identifier of a Lambda runtime, such as 'python3.13' or 'provided.al2023'"),
     "tracing": _FLAG,
-    "memory_mb": (lambda value: is_whole(value, 1), "a whole number of MB above 0"),
+    "memory_mb": (lambda value: is_whole(value, 1) and value < _LIMIT, "a whole number of MB above 0"),
     "timeout_s": _SECONDS,
     "initialization_type": _one_of(InitializationType),
     "fidelity": _one_of(Fidelity),

@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal, get_args
 
 from ..protocol.contract import EXIT_ERROR, INIT_ERROR, LOGS, NEXT, REGISTER, TELEMETRY, Api
 
-NAMES = ("register", "next", "subscribe", "init_error", "exit_error")
+RouteName = Literal["register", "next", "subscribe", "init_error", "exit_error"]
+NAMES: tuple[str, ...] = get_args(RouteName)
 """What each route is called, in `reject_next` too."""
 
 

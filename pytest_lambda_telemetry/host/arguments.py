@@ -5,20 +5,25 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..model.checks import is_list, repr_of
 from ..model.errors import MisuseError
 
 
-def arguments(argv: Sequence[str | os.PathLike[str]]) -> list[str]:
-    """The arguments as strings. Raises MisuseError for one string, or for none."""
-    if isinstance(argv, (str, bytes, os.PathLike)) or not argv:
+def arguments(argv: object) -> list[str]:
+    """The arguments as strings. Raises MisuseError for one string, for none, and for what no system takes."""
+    given = list(argv) if is_list(argv) and not isinstance(argv, os.PathLike) else []
+    if not given:
         raise MisuseError(
-            f"run_extension({argv!r}): expected a list of arguments, the program first;"
+            f"run_extension({repr_of(argv)}): expected a list of arguments, the program first;"
             " for a command line in one string use shlex.split"
         )
-    try:
-        return [os.fsdecode(argument) for argument in argv]
-    except TypeError as error:
-        raise MisuseError(f"run_extension({argv!r}): {error}; every argument is a string or a path") from error
+    texts = []
+    for index, argument in enumerate(given):
+        if not isinstance(argument, str | bytes | os.PathLike):
+            shown = f"argument {index} is {repr_of(argument)}"
+            raise MisuseError(f"run_extension({repr_of(argv)}): {shown}; pass a str or a path for every argument")
+        texts.append(os.fsdecode(argument))
+    return texts
 
 
 _INTERPRETERS = {
@@ -40,8 +45,8 @@ def extension_name(argv: Sequence[str | os.PathLike[str]], name: str | None = No
     MisuseError where no file gives a name: with code or a module (`-c`, `-m`), or for an empty name.
     """
     if name is not None:
-        if not name.strip():
-            raise MisuseError(f"run_extension(name={name!r}): the name of an extension is not empty")
+        if not isinstance(name, str) or not name.strip():
+            raise MisuseError(f"run_extension(name={repr_of(name)}): the name of an extension is a non-empty str")
         return name
     program, *rest = arguments(argv)
     program = Path(program).name

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Mapping
 
+from ..model.checks import require
 from ..model.errors import MisuseError
 
 PLACE = "/opt"
@@ -15,8 +16,7 @@ _FIRST_LINE = 256  # of a script: as much as Linux reads
 
 def folder(layer: str | os.PathLike[str]) -> str:
     """The absolute path of a layer. Raises MisuseError when it is no folder."""
-    if not isinstance(layer, (str, os.PathLike)):
-        raise MisuseError(f"layer={layer!r} is not valid: it must be the path of a folder")
+    require(isinstance(layer, str | os.PathLike), "layer", layer, "the path of a folder")
     path = os.path.abspath(os.fsdecode(layer))
     if not os.path.isdir(path):
         what = "is no folder" if os.path.exists(path) else "does not exist"

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from select import POLLIN, poll
 
+from ..model import checks
+from ..model.checks import path
 from ..model.errors import MisuseError, WaitTimeout
 from ..real import Real
 from . import layers, leftovers
@@ -53,7 +55,7 @@ class ExtensionProcess:
         MisuseError when the program cannot be started.
         """
         resolution = resolution or choose()
-        where = None if cwd is None else os.fspath(cwd)
+        where = None if cwd is None else path("cwd", cwd)
         self.name = name
         self.address = resolution.address(address)
         self.registered = False
@@ -113,7 +115,7 @@ class ExtensionProcess:
 
         Raises WaitTimeout, with the last lines of its output, when it still runs then.
         """
-        self._ended.wait(timeout)
+        self._ended.wait(checks.timeout(timeout))
         if (code := self.returncode) is None:
             raise WaitTimeout(
                 f"extension {self.name} (pid {self.pid}) still runs after {timeout:g} s; its last output:\n"

@@ -3,14 +3,25 @@
 Each caller says in its own words what is wrong and what to pass instead; `require` does it for those that say it alike.
 """
 
+import difflib
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
-from math import isfinite
-from typing import TypeGuard, TypeVar
+from math import inf, isfinite
+from typing import Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from .errors import MisuseError
 
 T = TypeVar("T")
+
+
+@runtime_checkable
+class _Path(Protocol):
+    """What `os.PathLike` is, without the module."""
+
+    def __fspath__(self) -> object: ...
+
+
+_LONGEST_WAIT_S = 1e9  # a lock takes a little more, but not infinity
 
 
 def is_a(value: object, kind: type[T]) -> TypeGuard[T]:
@@ -81,15 +92,85 @@ def is_json(value: object) -> bool:
     return value is None or isinstance(value, str | bool | int | float | list | tuple | Mapping)
 
 
+def is_encodable(text: str) -> bool:
+    """The system takes this text, as a variable or a name of a file: no NUL, no lone surrogate."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+# -- messages ----------------------------------------------------------------------------------------------------------
+
+
+def repr_of(value: object) -> str:
+    """A value for a message: one that is wrong may be wrong enough to have no repr."""
+    try:
+        return repr(value)
+    except Exception:  # an int of 5,000 digits, a mock
+        return f"<{type(value).__name__} without a repr>"
+
+
 def require(holds: bool, name: str, value: object, wanted: str) -> None:
     """Raise MisuseError unless it holds: `NAME=VALUE is not valid: it must be WANTED`."""
     if not holds:
-        raise MisuseError(f"{name}={value!r} is not valid: it must be {wanted}")
+        raise MisuseError(f"{name}={repr_of(value)} is not valid: it must be {wanted}")
 
 
 def quoted(valid: Iterable[str], mark: str = "'") -> str:
     """Names to choose from, for a message."""
     return ", ".join(f"{mark}{name}{mark}" for name in valid)
+
+
+def hint_at(name: object, valid: Iterable[str]) -> str:
+    """The hint at a misspelt name; empty where none is near."""
+    near = difflib.get_close_matches(str(name), valid, n=1)
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
+def require_options(what: str, given: Iterable[str], valid: Collection[str]) -> None:
+    """Raise MisuseError for an option that does not exist, with those that do."""
+    for name in given:
+        if name not in valid:
+            hint = hint_at(name, valid)
+            raise MisuseError(f"{what} has no option {name!r}; it has {', '.join(valid)}{hint and f'; {hint}'}")
+
+
+# -- what is the same for many callers ---------------------------------------------------------------------------------
+
+
+def texts(name: str, value: object, what: str) -> list[str]:
+    """A list of str. Raises MisuseError; one str alone is shown as the list that it was meant to be."""
+    if isinstance(value, str):
+        raise MisuseError(f"{name}={value!r} is not a list; pass a list of {what}, such as [{value!r}]")
+    if not is_list(value):
+        raise MisuseError(f"{name}={repr_of(value)} is not a list; pass a list of {what}")
+    items: list[str] = []
+    for index, item in enumerate(value):
+        require(isinstance(item, str), f"{name}[{index}]", item, "a str")
+        items.append(str(item))
+    return items
+
+
+def extension_name(value: object) -> str | None:
+    """The name of an extension, or None for any. Raises MisuseError."""
+    require(value is None or isinstance(value, str), "name", value, "the name of an extension, a str")
+    return None if value is None else str(value)
+
+
+def timeout(value: object) -> float:
+    """How long to wait, in real seconds: any number, also one longer than the system can wait. Raises MisuseError."""
+    if value == inf:
+        return _LONGEST_WAIT_S
+    require(is_number(value), "timeout", value, "a number of seconds")
+    assert is_number(value)
+    return min(value, _LONGEST_WAIT_S)
+
+
+def path(name: str, value: object) -> str:
+    """The path of a file or folder, as text. Raises MisuseError."""
+    text = value.__fspath__() if isinstance(value, _Path) else value
+    require(isinstance(text, str), name, value, "a path: a str or a pathlib.Path")
+    assert isinstance(text, str)
+    require(is_encodable(text), name, value, "a path that the system can take")
+    return text
 
 
 def not_negative(name: str, value: object) -> float:

@@ -17,5 +17,9 @@ class WaitTimeout(LambdaTelemetryError, TimeoutError):
     """A bounded wait ended without what it waited for; the message says what was seen instead."""
 
 
-for _error in (LambdaTelemetryError, MisuseError, ProtocolViolation, WaitTimeout):
+class LambdaTelemetryWarning(UserWarning):
+    """What is suspicious, and no violation: the test goes on, and the warning is told at the test that caused it."""
+
+
+for _error in (LambdaTelemetryError, LambdaTelemetryWarning, MisuseError, ProtocolViolation, WaitTimeout):
     _error.__module__ = __name__.partition(".")[0]  # reports show the name that users import

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .checks import is_text, require
+
 Record = str | float | bool | Sequence[object] | Mapping[str, object] | None
 """The `record` of an event: of a platform event an object, of a log any JSON value, as a rule a line or an object."""
 
@@ -18,6 +20,10 @@ class Event:
     type: str
     record: Record
     time: str | None = None
+
+    def __post_init__(self) -> None:
+        require(is_text(self.type), "Event.type", self.type, "a non-empty str, such as 'function'")
+        require(self.time is None or isinstance(self.time, str), "Event.time", self.time, "an ISO-8601 str, or None")
 
 
 Log = Record | Event

@@ -20,7 +20,7 @@ class Headers(Mapping[str, str]):
             self._fields[key] = f"{self._fields[key]}, {value}" if key in self._fields else value
 
     def __getitem__(self, name: str) -> str:
-        return self._fields[name.lower()]
+        return self._fields[name.lower() if isinstance(name, str) else name]
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._fields

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from .errors import LambdaTelemetryError
 from .headers import Headers
@@ -22,6 +22,14 @@ class Buffering:
     max_items: int = 1000
     max_bytes: int = 262_144
     timeout_ms: int = 1000
+
+
+class BufferingOptions(TypedDict, total=False):
+    """The same as a Subscribe has it: the wire's spelling."""
+
+    maxItems: int
+    maxBytes: int
+    timeoutMs: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -12,8 +12,8 @@ from .session import SESSION
 if TYPE_CHECKING:
     from ..aio import AsyncLambdaTelemetry
     from ..environment import LambdaTelemetry
-    from ..sandbox.sandbox import Sandbox
     from ..settings import Settings
+    from .factory import LambdaTelemetryFactory
 
 
 @pytest.fixture
@@ -67,31 +67,20 @@ def async_lambda_telemetry(lambda_telemetry: LambdaTelemetry) -> AsyncLambdaTele
 
 
 @pytest.fixture(scope="session")
-def lambda_telemetry_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., LambdaTelemetry]]:
+def lambda_telemetry_factory(request: pytest.FixtureRequest) -> Iterator[LambdaTelemetryFactory]:
     """Makes started environments, each at an address of its own: `lambda_telemetry_factory(**settings)`.
 
     For module- and session-scoped fixtures, or several environments at once. Each is a context manager, owns the
     environment variables between enter and exit, and is closed at the end of the session at the latest. Its strict
-    checks and its report section go to the test during which something happened.
+    checks and its report section go to the test during which something happened. With `asynchronous=True` it is an
+    AsyncLambdaTelemetry, for `async with`. Settings that are not passed are those that `lambda_telemetry_settings`
+    gives the test during which the environment is made; marks concern the test's own environment alone.
     """
-    from ..environment import over
-    from ..sandbox.assembly import assemble
-    from ..settings import Settings
+    from .factory import Factory
 
-    session = request.config.stash[SESSION]
-    made: list[Sandbox] = []
-
-    def make(**settings: Any) -> LambdaTelemetry:  # Any: each setting has a type of its own, checked by Settings
-        session.factory_count += 1
-        seed = f"lambda_telemetry_factory-{session.factory_count}"
-        sandbox = assemble(Settings().with_options(settings), seed, limit=session.journal_limit)
-        made.append(sandbox)
-        session.sandboxes.append(sandbox)
-        return over(sandbox)
-
-    yield make
-    for sandbox in reversed(made):
-        sandbox.end()
+    factory = Factory(request.config.stash[SESSION])
+    yield cast("LambdaTelemetryFactory", factory)  # one body for both of its overloads
+    factory.close()
 
 
 def marked(node: pytest.Item, settings: object) -> Settings:

@@ -17,7 +17,8 @@ _BETWEEN = (PACKAGE, "contextlib", "asyncio", "concurrent", "threading", "anyio"
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
-    item.config.stash[SESSION].outcome_is_known = False
+    session = item.config.stash[SESSION]
+    session.outcome_is_known, session.item = False, item
     result = yield
     if "lambda_telemetry" not in getattr(item, "fixturenames", ()) and item.get_closest_marker("lambda_telemetry"):
         from ..settings import Settings
@@ -37,6 +38,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
     session = item.config.stash[SESSION]
+    session.item = None
     try:
         for sandbox in session.sandboxes:
             if sandbox.shared:  # before any fixture's finalizer: it may wait for the extension's thread
@@ -51,7 +53,10 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
             _settle_environ()
             if session.outcome_is_known:
                 session.violations()
-    _raise_violations(session)
+    try:
+        session.tell_suspicions()
+    finally:
+        _raise_violations(session)
     return result
 
 

@@ -23,6 +23,8 @@ class Session:
         self.sandboxes: list[Sandbox] = []
         self.hints: set[str] = set()
         self.factory_count = 0
+        self.item: pytest.Item | None = None
+        """The test that is set up or runs now."""
         self.outcome_is_known = False
         self.raised: BaseException | None = None
 
@@ -34,6 +36,11 @@ class Session:
         """What extensions did wrong and nobody was told yet, as one text; it is told now."""
         found = [text for one in self.sandboxes if (text := one.take_violations()) is not None]
         return "\n\n".join(found) or None
+
+    def tell_suspicions(self) -> None:
+        """Warn of what is suspicious and no violation."""
+        for sandbox in self.sandboxes:
+            sandbox.unawaited.tell()
 
     def end_test(self) -> None:
         """What happens from now on belongs to the next test."""

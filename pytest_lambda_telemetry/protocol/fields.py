@@ -4,13 +4,13 @@ Source: Lambda Telemetry API event schema reference. Values that it gives only a
 name) are any text here; those that it lists are refused when they are not on the list.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum
 from types import MappingProxyType
 from typing import Final, get_args
 
-from ..model.checks import is_number, is_one_of, is_text, is_whole, quoted
+from ..model.checks import is_list, is_number, is_one_of, is_text, is_whole, quoted, repr_of
 from ..model.errors import MisuseError
 from ..model.event import Event
 from .projection import moment, timestamp
@@ -41,24 +41,29 @@ class Derived(Enum):
 
 DERIVED: Final = Derived.DERIVED
 
+_LONGEST_MS = 2.6e14  # some 8,000 years: what is left of the dates there are
+_LARGEST = 2**63 - 1
+
 
 def text(name: str, value: object) -> str:
     if not is_text(value):
-        raise MisuseError(f"{name}={value!r} is not a text; pass a non-empty str")
+        raise MisuseError(f"{name}={repr_of(value)} is not a text; pass a non-empty str")
     return value
 
 
 def number(name: str, value: object) -> float:
     """A duration: finite and not negative; a bool is no number."""
     if not is_number(value, 0):
-        raise MisuseError(f"{name}={value!r} is not a duration in milliseconds; pass a finite number, 0 or more")
+        raise MisuseError(f"{name}={repr_of(value)} is not a duration in milliseconds; pass a finite number, 0 or more")
+    if value > _LONGEST_MS:
+        raise MisuseError(f"{name}={value!r} is a duration beyond the year 9999; pass milliseconds")
     return value
 
 
 def whole(name: str, value: object) -> int:
     """A count or a size."""
-    if not is_whole(value, 0):
-        raise MisuseError(f"{name}={value!r} is not a count; pass an int, 0 or more")
+    if not is_whole(value, 0) or value > _LARGEST:
+        raise MisuseError(f"{name}={repr_of(value)} is not a count; pass an int, 0 or more")
     return value
 
 
@@ -67,7 +72,7 @@ def listed(valid: tuple[str, ...]) -> Check:
 
     def check(name: str, value: object) -> object:
         if not is_one_of(value, valid):
-            raise MisuseError(f"{name}={value!r} is not known to Lambda; the valid ones are {_quoted(valid)}")
+            raise MisuseError(f"{name}={repr_of(value)} is not known to Lambda; the valid ones are {_quoted(valid)}")
         return value
 
     return check
@@ -78,8 +83,8 @@ def several(valid: tuple[str, ...]) -> Check:
     one = listed(valid)
 
     def check(name: str, value: object) -> object:
-        if isinstance(value, str) or not isinstance(value, Iterable):
-            raise MisuseError(f"{name}={value!r} is not a list; pass a list or tuple of {_quoted(valid)}")
+        if not is_list(value):
+            raise MisuseError(f"{name}={repr_of(value)} is not a list; pass a list or tuple of {_quoted(valid)}")
         return [one(name, item) for item in value]
 
     return check
@@ -92,18 +97,18 @@ def _quoted(valid: tuple[str, ...]) -> str:
 def _object(name: str, value: object, required: set[str], optional: set[str]) -> Mapping[str, object]:
     """A mapping with these keys and no others."""
     if not isinstance(value, Mapping):
-        raise MisuseError(f"{name}={value!r} is not an object; pass a dict with {sorted(required | optional)}")
+        raise MisuseError(f"{name}={repr_of(value)} is not an object; pass a dict with {sorted(required | optional)}")
     if wrong := value.keys() - required - optional:
         raise MisuseError(f"{name} has unknown {sorted(wrong, key=str)}; valid are {sorted(required | optional)}")
     if missing := required - value.keys():
-        raise MisuseError(f"{name}={dict(value)!r} lacks {sorted(missing)}")
+        raise MisuseError(f"{name}={repr_of(dict(value))} lacks {sorted(missing)}; pass a dict with them")
     return value
 
 
 def spans(name: str, value: object) -> list[dict[str, object]]:
     """Spans with their `start`, None where it is to be worked out when the event is emitted."""
-    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
-        raise MisuseError(f'{name}={value!r} is not a list; pass a list of {{"name": …, "durationMs": …}}')
+    if not is_list(value):
+        raise MisuseError(f'{name}={repr_of(value)} is not a list; pass a list of {{"name": …, "durationMs": …}}')
     checked: list[dict[str, object]] = []
     for index, item in enumerate(value):
         where = f"{name}[{index}]"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import cast
 
-from ..model.checks import is_json
+from ..model.checks import is_json, repr_of
 from ..model.errors import MisuseError
 from ..model.event import Event, Record
 from .encoding import copied
@@ -60,8 +60,8 @@ def _log(event_type: str, record: Record, time: Time) -> Event:
 def _checked(name: str, record: Record) -> Record:
     if not is_json(record):
         raise MisuseError(
-            f"{name}({record!r}): a log record is a line, an object or another JSON value; pass a str, a dict, a list,"
-            " a number, a bool or None"
+            f"{name}({repr_of(record)}): a log record is a line, an object or another JSON value; pass a str, a dict,"
+            " a list, a number, a bool or None"
         )
     return copied(record)
 
@@ -73,14 +73,18 @@ def from_dict(event: Mapping[str, object]) -> Event:
     else is kept as it is. Raises MisuseError.
     """
     if not isinstance(event, Mapping):
-        raise MisuseError(f'{event!r} is not an event; pass a dict such as {{"type": "function", "record": "a line"}}')
+        raise MisuseError(
+            f'{repr_of(event)} is not an event; pass a dict such as {{"type": "function", "record": "a line"}}'
+        )
     event_type, time = event.get("type"), event.get("time")
     if not isinstance(event_type, str) or not event_type:
-        raise MisuseError(f'an event\'s "type" is a non-empty str, not {event_type!r}, in {dict(event)!r}')
+        raise MisuseError(f'an event\'s "type" is a non-empty str, not {repr_of(event_type)}, in {repr_of(event)}')
     if "record" not in event:
-        raise MisuseError(f'this {event_type!r} event has no "record": {dict(event)!r}')
+        raise MisuseError(f'this {event_type!r} event has no "record": {repr_of(event)}')
     if time is not None and not isinstance(time, str):
-        raise MisuseError(f'the "time" of this {event_type!r} event is {time!r}; pass an ISO-8601 str, or leave it out')
+        raise MisuseError(
+            f'the "time" of this {event_type!r} event is {repr_of(time)}; pass an ISO-8601 str, or leave it out'
+        )
     record = copied(cast(Record, event["record"]))  # an unknown type may have any JSON value
     others = {name: value for name, value in event.items() if name not in ("type", "record", "time")}
     return Captured(event_type, record, time, fields=others) if others else Event(event_type, record, time)

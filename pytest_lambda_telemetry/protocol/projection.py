@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeGuard
 
+from ..model.checks import is_number, repr_of
 from ..model.errors import MisuseError
 from ..model.event import Event
 from .encoding import from_text, to_text
@@ -87,22 +88,25 @@ def _started(spans: Sequence[Mapping[str, object]], time: str) -> list[dict[str,
     """The spans laid one after the other, the last ending at `time`; a start that was given stays."""
     try:
         start = moment(time)
-        lengths = [_length(span.get("durationMs")) for span in spans]
+        lengths = [_length(span) for span in spans]
+        started: list[dict[str, object]] = []
+        for span, length in zip(reversed(spans), reversed(lengths), strict=True):
+            start -= length
+            started.append(dict(span) if span.get("start") is not None else {**span, "start": timestamp(start)})
     except (ValueError, OverflowError) as error:
         raise MisuseError(
             f"cannot work out where these spans start: {error}; give each span a durationMs in milliseconds and the"
             " event an ISO-8601 time, or give each span its own start"
         ) from error
-    started: list[dict[str, object]] = []
-    for span, length in zip(reversed(spans), reversed(lengths), strict=True):
-        start -= length
-        started.append(dict(span) if span.get("start") is not None else {**span, "start": timestamp(start)})
     return started[::-1]
 
 
-def _length(duration_ms: object) -> timedelta:
-    if not isinstance(duration_ms, int | float):
-        raise ValueError(f"durationMs is {duration_ms!r}")
+def _length(span: object) -> timedelta:
+    if not isinstance(span, Mapping):
+        raise ValueError(f"{repr_of(span)} is no span")
+    duration_ms = span.get("durationMs")
+    if not is_number(duration_ms):
+        raise ValueError(f"durationMs is {repr_of(duration_ms)}")
     return timedelta(milliseconds=duration_ms)
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Final, Literal, NotRequired, TypedDict
+from typing import Final, Literal, NotRequired, TypedDict, get_args
 from uuid import UUID, uuid5
 
 Status = Literal["success", "error", "failure", "timeout"]
@@ -16,6 +16,7 @@ InitPhase = Literal["init", "invoke"]
 LifecycleEvent = Literal["INVOKE", "SHUTDOWN"]
 TelemetryType = Literal["platform", "function", "extension"]
 ShutdownReason = Literal["spindown", "timeout", "failure"]
+SchemaVersion = Literal["2022-07-01", "2022-12-13", "2025-01-29"]
 
 
 class Span(TypedDict):
@@ -43,6 +44,7 @@ V2022_12: Final = "2022-12-13"
 V2025_01: Final = "2025-01-29"
 """The schema versions; as ISO dates they compare as strings."""
 
+SHUTDOWN_REASONS: Final[tuple[str, ...]] = get_args(ShutdownReason)
 TRACE_TYPE: Final = "X-Amzn-Trace-Id"
 LOG_TYPES: Final = frozenset({"function", "extension"})
 RESPONSE_SPANS: Final = frozenset({"responseLatency", "responseDuration"})
@@ -133,13 +135,14 @@ def runtime_version(identifier: str) -> str:
 
 
 def runtime_arn(version: str, region: str = "us-east-1") -> str:
-    """The `runtimeVersionArn` of a `runtimeVersion`: always the same one."""
-    return f"arn:aws:lambda:{region}::runtime:{sha256(version.encode()).hexdigest()}"
+    """The `runtimeVersionArn` of a `runtimeVersion`, which may be any text: always the same one."""
+    return f"arn:aws:lambda:{region}::runtime:{sha256(_plain(version).encode()).hexdigest()}"
 
 
 def instance_id(function_version: str, date: str = "2025/01/29", of: str = "") -> str:
     """An `instanceId`, which is shaped like a log stream's name (live capture); `of` is what tells one from another."""
-    return f"{date}/[{function_version}]{uuid5(_NAMESPACE, f'instance {of} {function_version}').hex}"
+    seed = _plain(f"instance {of} {function_version}")
+    return f"{date}/[{function_version}]{uuid5(_NAMESPACE, seed).hex}"
 
 
 def request_id(number: int = 0) -> str:
@@ -147,14 +150,24 @@ def request_id(number: int = 0) -> str:
     return str(uuid5(_NAMESPACE, f"invocation {number}"))
 
 
+def _digits(what: str, request_id: str) -> str:
+    """Hexadecimal digits, always the same ones for a request id; it may be any text."""
+    return uuid5(_NAMESPACE, _plain(f"{what} {request_id}")).hex
+
+
+def _plain(text: str) -> str:
+    """A text that UTF-8 can write: a lone surrogate of what a test passes in becomes its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def trace_header(request_id: str) -> str:
     """The value of the X-Amzn-Trace-Id header that belongs to a request id."""
-    digits = uuid5(_NAMESPACE, f"trace {request_id}").hex
-    parent = uuid5(_NAMESPACE, f"parent {request_id}").hex[:16]
+    digits = _digits("trace", request_id)
+    parent = _digits("parent", request_id)[:16]
     return f"Root=1-62e900b2-{digits[:24]};Parent={parent};Sampled=1"
 
 
 def tracing(request_id: str) -> Tracing:
     """The `tracing` of the platform events that belong to a request id."""
-    span = uuid5(_NAMESPACE, f"span {request_id}").hex[:16]
+    span = _digits("span", request_id)[:16]
     return {"spanId": span, "type": TRACE_TYPE, "value": trace_header(request_id)}

@@ -1,32 +1,47 @@
 """What a test passes in, checked: every wrong value is a MisuseError that says what to pass instead."""
 
 import difflib
+import inspect
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
-from math import inf
-from typing import cast
+from typing import Any, cast
 
-from ..model.checks import is_json, is_list, is_number, is_one_of, is_text, is_whole, not_negative, quoted, require
+from ..model.checks import (
+    is_json,
+    is_list,
+    is_one_of,
+    is_text,
+    is_whole,
+    not_negative,
+    quoted,
+    repr_of,
+    require,
+    require_options,
+    texts,
+)
 from ..model.errors import MisuseError
 from ..model.event import Event, Log
+from ..model.records import Buffering
+from ..protocol.encoding import to_text
 from ..protocol.fields import STATUSES
 from ..protocol.logs_api import TYPES as LOGS_API_TYPES
 from ..protocol.schema import LOG_TYPES, REQUIRED
 from .invocation import InvocationOptions
 
-_LONGEST_WAIT_S = 1e9  # a lock takes a little more, but not infinity
-
 
 def events(given: Iterable[object]) -> list[Event]:
     """A list of events."""
-    if isinstance(given, Event | str | bytes) or not isinstance(given, Iterable):
-        raise MisuseError(f"a batch is a list of events, not {given!r}")
+    if not is_list(given):
+        raise MisuseError(f"a batch is a list of events, not {repr_of(given)}")
     checked: list[Event] = []
     for event in given:
         if not isinstance(event, Event):
+            if is_list(event):
+                raise MisuseError(f"{repr_of(event)} is a list, no event; pass its events one by one: emit(*batch)")
             raise MisuseError(
-                f"{event!r} is no event; make one with a builder such as events.function('a line'), or from a dict with"
-                " events.from_dict(...)"
+                f"{repr_of(event)} is no event; make one with a builder such as events.function('a line'), or from a"
+                " dict with events.from_dict(...)"
             )
         checked.append(event)
     return checked
@@ -35,8 +50,7 @@ def events(given: Iterable[object]) -> list[Event]:
 def log_records(logs: object) -> list[Log]:
     """What a function logs: a list of lines, objects, other JSON values, events; a line or object alone is a list."""
     alone = isinstance(logs, str | Mapping)
-    several = isinstance(logs, Iterable) and not isinstance(logs, bytes)
-    require(alone or several, "logs", logs, "a list of lines (str) and objects (dict)")
+    require(alone or is_list(logs), "logs", logs, "a list of lines (str) and objects (dict)")
     records = [logs] if alone else list(cast(Iterable[object], logs))
     for index, record in enumerate(records):
         if not (is_json(record) or isinstance(record, Event)):
@@ -47,19 +61,12 @@ def log_records(logs: object) -> list[Log]:
     return cast(list[Log], records)
 
 
-def timeout(value: object) -> float:
-    """How long to wait, in real seconds: any number, also one longer than the system can wait."""
-    if value == inf:
-        return _LONGEST_WAIT_S
-    require(is_number(value), "timeout", value, "a number of seconds")
-    assert is_number(value)
-    return min(value, _LONGEST_WAIT_S)
-
-
 def duration_us(delta: object, *, seconds: float, ms: float) -> int:
     """How far to advance, in microseconds."""
     if delta is not None and not isinstance(delta, timedelta):
-        raise MisuseError(f"advance({delta!r}) does not say in what unit: say ms= or seconds=, or pass a timedelta")
+        raise MisuseError(
+            f"advance({repr_of(delta)}) does not say in what unit: say ms= or seconds=, or pass a timedelta"
+        )
     total = not_negative("seconds", seconds) * 1_000_000 + not_negative("ms", ms) * 1000
     if delta is not None:
         if delta < timedelta(0):
@@ -73,18 +80,15 @@ EVENT_TYPES = (*sorted(LOG_TYPES), *REQUIRED, *LOGS_API_TYPES)
 
 
 def event_types(given: object, also: Callable[[], Collection[str]]) -> tuple[str, ...]:
-    """Types of events, one alone or a list; `also` tells of others that there were, which Lambda does not know."""
-    if not isinstance(given, str) and not is_list(given):
-        raise MisuseError(f"types={given!r} is not valid: it must be a list of event types, such as ['function']")
-    names = (given,) if isinstance(given, str) else tuple(given)
-    unknown = [name for name in names if name not in EVENT_TYPES]
-    for name in unknown:
-        if name not in also():
+    """Types of events; `also` tells of others that there were, which Lambda does not know."""
+    names = tuple(texts("types", given, "event types"))
+    for name in names:
+        if name not in EVENT_TYPES and name not in also():
             raise MisuseError(_no_type(name))
-    return cast(tuple[str, ...], names)
+    return names
 
 
-def _no_type(name: object) -> str:
+def _no_type(name: str) -> str:
     """What to say of a type that no event has: the nearest one that there is, or all of them."""
     if name == "platform":
         return (
@@ -92,7 +96,7 @@ def _no_type(name: object) -> str:
             f" {quoted(REQUIRED)}"
         )
     spelled = {_letters(one): one for one in EVENT_TYPES} | {_letters(one.rpartition(".")[2]): one for one in REQUIRED}
-    close = difflib.get_close_matches(_letters(str(name)), spelled, 1)
+    close = difflib.get_close_matches(_letters(name), spelled, 1)
     if close:
         return f"there is no event type {name!r}; did you mean {spelled[close[0]]!r}?"
     return f"there is no event type {name!r}, and no such event was emitted; there are {quoted(EVENT_TYPES)}"
@@ -109,10 +113,7 @@ _TEXTS = ("request_id", "error_type", "tenant_id", "tracing")
 def invocation(options: InvocationOptions) -> None:
     """The options of an invocation. Raises MisuseError for a wrong value, and for one that does not exist."""
     given: Mapping[str, object] = cast(Mapping[str, object], options)
-    valid = InvocationOptions.__annotations__
-    for name in given:
-        if name not in valid:
-            raise MisuseError(f"an invocation has no option {name!r}; it has {', '.join(valid)}")
+    require_options("an invocation", given, InvocationOptions.__annotations__)
     for name in _NUMBERS:
         if (number := given.get(name)) is not None:
             not_negative(name, number)
@@ -135,9 +136,86 @@ def concurrent(value: object, *, managed: bool, request_id: object) -> int:
     assert is_whole(value)
     if value > 1 and not managed:
         raise MisuseError(
-            f"concurrent={value}: an execution environment runs one invocation at a time; several run at the same time"
-            " only on Lambda Managed Instances (initialization_type='lambda-managed-instances')"
+            f"concurrent={repr_of(value)}: an execution environment runs one invocation at a time; several run at the"
+            " same time only on Lambda Managed Instances (initialization_type='lambda-managed-instances')"
         )
     if value > 1 and request_id is not None:
         raise MisuseError(f"request_id={request_id!r} with concurrent={value}: each has one of its own; leave it out")
     return value
+
+
+_WIRE_NAMES = {"max_items": "maxItems", "max_bytes": "maxBytes", "timeout_ms": "timeoutMs"}
+
+
+def subscription(
+    uri: object, types: object, schema_version: object, buffering: object, port: object
+) -> dict[str, object]:
+    """The body of a Subscribe that the test makes itself; what Lambda refuses in it is Lambda's to refuse."""
+    if (uri is None) == (port is None):
+        raise MisuseError("subscribe() takes uri= for HTTP or port= for TCP, one of the two")
+    where = "an address, such as 'http://sandbox.localdomain:8080'"
+    require(uri is None or isinstance(uri, str), "uri", uri, where)
+    require(port is None or is_whole(port), "port", port, "the number of a port")
+    require(isinstance(schema_version, str), "schema_version", schema_version, "a date, such as '2025-01-29'")
+    body: dict[str, object] = {
+        "schemaVersion": schema_version,
+        "types": texts("types", types, "types"),
+        "destination": {"protocol": "HTTP", "URI": uri} if port is None else {"protocol": "TCP", "port": port},
+    }
+    if buffering is not None:
+        body["buffering"] = _buffering(buffering)
+    return body
+
+
+def _buffering(given: object) -> object:
+    wire = dict(given) if isinstance(given, Mapping) else given
+    if isinstance(given, Buffering):
+        wire = {name: getattr(given, ours) for ours, name in _WIRE_NAMES.items()}
+    try:
+        to_text(wire)
+    except MisuseError:
+        require(False, "buffering", given, "a Buffering, or the wire's dict, such as {'timeoutMs': 100}")
+    for name, value in given.items() if isinstance(given, Mapping) else ():
+        if name in _WIRE_NAMES:
+            spelt, shown = _WIRE_NAMES[name], repr_of(value)
+            raise MisuseError(
+                f"buffering has {name!r}, which the wire spells {spelt!r}: pass {{{spelt!r}: {shown}}}, or"
+                f" Buffering({name}={shown})"
+            )
+    return wire
+
+
+def variables(env: object) -> Mapping[str, str]:
+    """The variables that a test adds to those of a child process."""
+    if env is None:
+        return {}
+    wanted = "a dict of variables, each a str"
+    require(isinstance(env, Mapping), "env", env, wanted)
+    assert isinstance(env, Mapping)
+    for name, value in env.items():
+        require(isinstance(name, str), "env", env, wanted)
+        require(isinstance(value, str), f"env[{name!r}]", value, "a str")
+    return env
+
+
+def pattern(match: object) -> re.Pattern[str] | None:
+    """A regular expression."""
+    if match is None:
+        return None
+    if isinstance(match, str | re.Pattern):
+        try:
+            compiled: re.Pattern[Any] = re.compile(match)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise MisuseError(f"match={match!r} is not a regular expression: {error}") from error
+        if isinstance(compiled.pattern, str):
+            return compiled
+    raise MisuseError(f"match={repr_of(match)} is not a regular expression: pass a str")
+
+
+def predicate(given: object) -> Callable[[], object]:
+    """Something to call without arguments, whose result says at once whether it holds."""
+    require(callable(given), "predicate", given, "something to call, such as lambda: len(seen) == 3")
+    assert callable(given)
+    if inspect.iscoroutinefunction(given):
+        raise MisuseError(f"predicate={given!r} is a coroutine function, which nobody awaits; pass a plain function")
+    return given

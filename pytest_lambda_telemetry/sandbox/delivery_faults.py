@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal, cast
 
-from ..model.checks import is_one_of, is_whole, quoted
+from ..model.checks import is_one_of, is_whole, quoted, repr_of
 from ..model.errors import MisuseError
 from ..model.records import Destination
 from ..wire.sender import Outcome, Sender
@@ -64,7 +64,8 @@ def parse_fault(value: object) -> DeliveryFault:
         case ("lost-answer", int(status)) if _is_status(status):
             return "lost-answer", status
     raise MisuseError(
-        f"{value!r} is no delivery fault; use one of {quoted(NAMES)}, a status 200-599, or ('lost-answer', a status)"
+        f"{repr_of(value)} is no delivery fault; use one of {quoted(NAMES)}, a status 200-599, or"
+        " ('lost-answer', a status)"
     )
 
 

@@ -9,10 +9,8 @@ from ..engine.run import Engine
 from ..model.errors import MisuseError
 from ..model.event import Event, Log
 from ..model.records import Delivery
-from ..protocol.schema import ShutdownReason, Status
+from ..protocol.schema import Status
 from .loops import in_event_loop
-
-__all__ = ["Invocation", "InvocationOptions", "InvocationOutcome", "ShutdownReason", "Status"]
 
 InvocationOutcome = Literal["completed", "function-timeout", "extension-timeout"]
 

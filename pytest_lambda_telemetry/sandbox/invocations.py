@@ -102,13 +102,16 @@ class Invocations:
                 f"the invocation before this one ended with {self._ended_with}, and with it, on Lambda, its execution"
                 " environment; call shutdown('timeout') or restart(), which begins a new one"
             )
+        try:
+            deadline = self._moments.now + timedelta(seconds=self._settings.timeout_s)
+        except OverflowError:
+            raise MisuseError("the deadline of this invocation would be past the year 9999, where dates end") from None
         if not (self._running and self._profile.managed_instances):
             self._phases.move(Trigger.INVOCATION_START)
         self._running += 1
         self._stage.thaw()
         self._count += 1
         request_id = options.get("request_id") or str(nth_request_id(self._seed, self._count))
-        deadline = self._moments.now + timedelta(seconds=self._settings.timeout_s)
         return Invocation(self._engine, request_id, deadline, options.get("status", "success"))
 
     def _invoked(self, invocation: Invocation, options: InvocationOptions) -> Invoked:

@@ -130,9 +130,11 @@ def delivery_fault(fault: object, times: object, to: tuple[Subscription, ...] | 
 def call_refusal(route: object, status: object, error_type: str | None, message: str | None, times: object) -> Planned:
     """An entry for the next calls of a route. Raises MisuseError."""
     if not checks.is_one_of(route, NAMES):
-        raise MisuseError(f"there is no route {route!r}; reject_next takes one of {checks.quoted(NAMES)}")
+        raise MisuseError(f"there is no route {checks.repr_of(route)}; reject_next takes one of {checks.quoted(NAMES)}")
     if not checks.is_whole(status, 400) or status > 599:
-        raise MisuseError(f"status={status!r} is not valid: an error has a status from 400 to 599")
+        raise MisuseError(f"status={checks.repr_of(status)} is not valid: an error has a status from 400 to 599")
+    checks.require(error_type is None or checks.is_text(error_type), "error_type", error_type, "a non-empty str")
+    checks.require(message is None or isinstance(message, str), "message", message, "a str")
     refusal = Refusal(
         status,
         error_type or _default_error_type(route, status),
@@ -150,7 +152,11 @@ def call_refusal(route: object, status: object, error_type: str | None, message:
 
 def _call(name: str, *arguments: object, times: object, to: str = "") -> str:
     """A call as the test has written it, more or less."""
-    given = [*map(repr, arguments), *([f"times={times}"] if times != 1 else []), *([f"to={to}"] if to else [])]
+    given = [
+        *map(checks.repr_of, arguments),
+        *([f"times={checks.repr_of(times)}"] if times != 1 else []),
+        *([f"to={to}"] if to else []),
+    ]
     return f"{name}({', '.join(given)})"
 
 

@@ -33,6 +33,7 @@ from .player import Player
 from .process_wide import IDENTIFIERS
 from .stage import Stage
 from .stand_in import StandIn
+from .unawaited import Unawaited
 from .violations import Violations
 from .waits import Waits
 
@@ -74,6 +75,7 @@ class Sandbox:
     player: Player
     stand_in: StandIn
     undo: contextlib.ExitStack
+    unawaited: Unawaited = field(default_factory=Unawaited)
     _frame: Frame | None = None
     _told_up_to: int = field(default=0)
 

@@ -8,22 +8,21 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from threading import Condition
-from typing import cast, get_args
+from typing import cast
 
 from ..api.parties import Extensions, LiveExtension
 from ..engine.clock import Clock
 from ..engine.run import Engine
 from ..host.process import ExtensionProcess
 from ..integrations import foreign_clock
-from ..model.checks import quoted
-from ..model.errors import MisuseError
+from ..model.checks import is_one_of, quoted, require
 from ..model.event import Event
 from ..model.facts import Froze, InitEnded, NeverAsked, NobodyToTell, Restarted, Thawed, Told
 from ..model.ports import Recorder
 from ..model.records import Subscription
 from ..protocol.contract import SHUTDOWN_LIMITS_MS
 from ..protocol.profiles import Profile
-from ..protocol.schema import TRACE_TYPE, LifecycleEvent, ShutdownReason, function_arn
+from ..protocol.schema import SHUTDOWN_REASONS, TRACE_TYPE, LifecycleEvent, function_arn
 from ..protocol.states import Call, Phase, Trigger
 from ..real import Real
 from ..settings import Settings
@@ -36,7 +35,6 @@ from .reception import Reception
 from .violations import Violations
 from .waits import Waits
 
-SHUTDOWN_REASONS: tuple[str, ...] = get_args(ShutdownReason)
 _GRACE_S = 0.1  # what an extension gets beyond the moment that it was told
 _LONGEST_S = 15.0  # no call waits longer for an extension that was told of a later moment
 LAMBDA, SCRIPT = "Lambda", "script"
@@ -280,8 +278,7 @@ class Stage:
         """
         managed = self._profile.managed_instances  # they have no time-out of the function that ends them
         valid = tuple(one for one in SHUTDOWN_REASONS if not (managed and one == "timeout"))
-        if reason not in valid:
-            raise MisuseError(f"reason={reason!r} is not valid: it must be one of {quoted(valid)}")
+        require(is_one_of(reason, valid), "reason", reason, f"one of {quoted(valid)}")
         if self._phases.ending:
             return
         self.thaw()

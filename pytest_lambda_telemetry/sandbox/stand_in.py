@@ -1,15 +1,15 @@
 """The test acts as an extension: it registers and subscribes through the same validation, without a socket."""
 
-from collections.abc import Mapping
 from threading import Condition
 
 from ..api.desk import Desk
 from ..api.parties import Extensions
-from ..model.checks import require
+from ..model.checks import require, texts
 from ..model.errors import MisuseError
 from ..model.facts import Outcome, Refused, Registered, Subscribed
-from ..model.records import Buffering, Extension, Subscription
+from ..model.records import Extension, Subscription
 from ..protocol.profiles import Profile
+from . import arguments
 
 
 class StandIn:
@@ -21,37 +21,22 @@ class StandIn:
         self._extensions = extensions
         self._profile = profile
 
-    def register(self, name: str, events: tuple[str, ...]) -> Extension:
+    def register(self, name: str, events: object) -> Extension:
         """See LambdaTelemetry.register."""
         require(isinstance(name, str), "name", name, "the name of an extension, a str")
+        wanted = tuple(texts("events", events, "events"))
         with self._lock:
-            outcome = self._desk.register(name, events)
+            outcome = self._desk.register(name, wanted)
         if isinstance(outcome, Registered):
             return outcome.extension
         raise MisuseError(f"Lambda would refuse register({name!r}): {_told(outcome)}")
 
     def subscribe(
-        self,
-        uri: str | None,
-        types: tuple[str, ...],
-        schema_version: str,
-        buffering: Buffering | Mapping[str, int] | None,
-        name: str,
-        port: int | None,
+        self, uri: object, types: object, schema_version: object, buffering: object, name: str, port: object
     ) -> Subscription:
         """See LambdaTelemetry.subscribe."""
-        if (uri is None) == (port is None):
-            raise MisuseError("subscribe() takes uri= for HTTP or port= for TCP, one of the two")
-        destination = {"protocol": "HTTP", "URI": uri} if port is None else {"protocol": "TCP", "port": port}
-        body: dict[str, object] = {"schemaVersion": schema_version, "types": list(types), "destination": destination}
-        if isinstance(buffering, Buffering):
-            buffering = {
-                "maxItems": buffering.max_items,
-                "maxBytes": buffering.max_bytes,
-                "timeoutMs": buffering.timeout_ms,
-            }
-        if buffering is not None:
-            body["buffering"] = dict(buffering) if isinstance(buffering, Mapping) else buffering  # refused below
+        body = arguments.subscription(uri, types, schema_version, buffering, port)
+        require(isinstance(name, str), "name", name, "the name of an extension, a str")
         with self._lock:
             known = self._extensions.by_name(name)
             extension_id = known.extension_id if known else self.register(name, self._usual_events()).extension_id

@@ -6,6 +6,7 @@ from typing import NoReturn, TypeVar
 
 from ..engine.run import Engine
 from ..engine.subscriber import Subscriber
+from ..model.checks import repr_of
 from ..model.errors import MisuseError
 from ..model.records import Extension, Subscription
 from .sandbox import Sandbox
@@ -78,4 +79,4 @@ def concerns(subscription: Subscription, to: object) -> bool:
 
 
 def _is_no_target(to: object) -> NoReturn:
-    raise MisuseError(f"to={to!r} is not valid: pass an extension's name, an Extension or a Subscription")
+    raise MisuseError(f"to={repr_of(to)} is not valid: pass an extension's name, an Extension or a Subscription")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Condition
 
-from ..model.checks import quoted
+from ..model.checks import quoted, repr_of
 from ..model.errors import MisuseError, ProtocolViolation
 from ..model.facts import Refused
 from ..model.records import Rejection
@@ -89,14 +89,12 @@ class Violations:
 
 
 @contextmanager
-def expecting(violations: Violations, match: object, lock: Condition, route: object) -> Iterator[ExpectedRejection]:
-    """Refused calls of a route are expected while this is open. Raises MisuseError for what is no pattern or route."""
+def expecting(
+    violations: Violations, pattern: re.Pattern[str] | None, lock: Condition, route: object
+) -> Iterator[ExpectedRejection]:
+    """Refused calls of a route, those that match, are expected while this is open. Raises MisuseError for no route."""
     if not isinstance(route, str) or route not in CALLS:
-        raise MisuseError(f"there is no route {route!r}; expect_rejection takes one of {quoted(CALLS)}")
-    try:
-        pattern = None if match is None else re.compile(match)  # type: ignore[call-overload]  # tried
-    except (TypeError, re.error) as error:
-        raise MisuseError(f"match={match!r} is not a regular expression: {error}") from error
+        raise MisuseError(f"there is no route {repr_of(route)}; expect_rejection takes one of {quoted(CALLS)}")
     expected = ExpectedRejection(pattern, route=route)
     with lock:
         violations.expected.append(expected)

@@ -10,6 +10,7 @@ from ..api.routes import LAMBDA
 from ..engine.recordings import Recordings
 from ..engine.turns import Turns
 from ..host.process import ExtensionProcess
+from ..model import checks
 from ..model.errors import ProtocolViolation, WaitTimeout
 from ..model.records import Extension, Request, Subscription
 from ..real import Real
@@ -77,7 +78,8 @@ class Waits:
 
     def until(self, predicate: Callable[[], object], timeout: float) -> None:
         """Wait until the user's predicate holds; it is called without our lock."""
-        deadline = Real.monotonic() + arguments.timeout(timeout)
+        predicate = arguments.predicate(predicate)
+        deadline = Real.monotonic() + checks.timeout(timeout)
         while True:
             with self._lock:
                 in_trouble = self._in_trouble()
@@ -130,7 +132,7 @@ class Waits:
             return late
 
     def _until(self, found: Callable[[], T | None], wanted: str, name: str | None, timeout: float) -> T:
-        deadline = Real.monotonic() + arguments.timeout(timeout)
+        deadline = Real.monotonic() + checks.timeout(timeout)
         with self._lock:
             while (result := found()) is None:
                 self._give_up_early(wanted, name)
@@ -142,7 +144,7 @@ class Waits:
 
     def rejection(self, expected: ExpectedRejection, timeout: float) -> None:
         """Wait for a refusal that is expected. Raises ProtocolViolation when none came."""
-        deadline = Real.monotonic() + arguments.timeout(timeout)
+        deadline = Real.monotonic() + checks.timeout(timeout)
         with self._lock:
             while not expected.rejections:
                 remaining = deadline - Real.monotonic()
@@ -226,6 +228,8 @@ def _route(request: Request) -> str | None:
 
 
 def _who(name: str | None) -> str:
+    """Whom a wait is for. Raises MisuseError for what is no name."""
+    name = checks.extension_name(name)
     return "an extension" if name is None else f"extension {name!r}"
 
 

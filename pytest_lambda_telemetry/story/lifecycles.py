@@ -4,17 +4,18 @@ What is told is `init`'s, `invocation`'s and `endings`'; here it gets its moment
 service was seen to do where a method says so.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import datetime
 from typing import Literal, Self, TypedDict, Unpack, get_args
 
 from .. import events
-from ..model.checks import is_one_of
+from ..model.checks import is_list, is_one_of, repr_of, require_options, texts
 from ..model.errors import MisuseError
 from ..model.event import Event, Log
 from ..protocol import schema
-from ..protocol.fields import listed, number, time_of, whole
+from ..protocol.fields import listed, number, text, time_of, whole
 from ..protocol.projection import moment
 from ..protocol.schema import InitializationType, Status
 from . import endings
@@ -27,8 +28,8 @@ Timed = tuple[float, Action]
 DEFAULT_RUNTIME = "python3.13"
 
 
-class InvocationOptions(TypedDict, total=False):
-    """What every script with an invocation takes: see Script.invocation."""
+class ScriptOptions(TypedDict, total=False):
+    """What every script with an invocation takes, all by name: see Script.invocation."""
 
     request_id: str
     duration_ms: float
@@ -44,10 +45,19 @@ class InvocationOptions(TypedDict, total=False):
     runtime: str
 
 
+def _check_options(script: str, given: Set[str]) -> None:
+    """Raise MisuseError for an option that does not exist, with those that do."""
+    if given - ScriptOptions.__annotations__.keys():
+        taken = inspect.signature(getattr(Lifecycles, script)).parameters.values()
+        own = [one.name for one in taken if one.kind is one.KEYWORD_ONLY]
+        require_options(f"Script.{script}", given, [*own, *ScriptOptions.__annotations__])
+
+
 def _spread(logs: Sequence[Log], start: float, end: float) -> list[Timed]:
     """The logs at equal distances between two moments."""
-    if isinstance(logs, str | Mapping) or not isinstance(logs, Sequence):
-        raise MisuseError(f"logs={logs!r} is not a list; pass a list of lines, objects or events")
+    if not is_list(logs):
+        raise MisuseError(f"logs={repr_of(logs)} is not a list; pass a list of lines, objects or events")
+    logs = list(logs)
     gap = (end - start) / (len(logs) + 1)
     return [
         (start + gap * place, log if isinstance(log, Event) else events.function(log))
@@ -57,7 +67,9 @@ def _spread(logs: Sequence[Log], start: float, end: float) -> list[Timed]:
 
 def _check_runtime(runtime: object) -> None:
     if not isinstance(runtime, str) or not schema.RUNTIME.fullmatch(runtime):
-        raise MisuseError(f"runtime={runtime!r} is no Lambda runtime; pass an identifier, such as {DEFAULT_RUNTIME!r}")
+        raise MisuseError(
+            f"runtime={repr_of(runtime)} is no Lambda runtime; pass an identifier, such as {DEFAULT_RUNTIME!r}"
+        )
 
 
 def _at(offset_ms: float, actions: Iterable[Action]) -> list[Timed]:
@@ -66,7 +78,7 @@ def _at(offset_ms: float, actions: Iterable[Action]) -> list[Timed]:
 
 @dataclass(frozen=True, slots=True)
 class _Invocation:
-    """One invocation that begins at `start`; the fields after it are the InvocationOptions."""
+    """One invocation that begins at `start`; the fields after it are the ScriptOptions."""
 
     start: float
     managed: bool = False
@@ -88,6 +100,8 @@ class _Invocation:
         for name in ("duration_ms", "overhead_ms", "timeout_s"):
             number(name, getattr(self, name))
         whole("memory_mb", self.memory_mb)
+        for name in ("request_id", "function_name", "function_version"):
+            text(name, getattr(self, name))
         _check_runtime(self.runtime)
         if self.duration_ms > self.timeout_s * 1000:
             raise MisuseError(
@@ -161,14 +175,13 @@ def _initialized(
     state: str = "Subscribed",
 ) -> list[Timed]:
     """An initialization from initStart to initReport. One that fails leaves no extension ready and init open."""
-    if isinstance(extensions, str):
-        raise MisuseError(f"extensions={extensions!r} is not a list; pass a list of names, such as [{extensions!r}]")
+    names = texts("extensions", extensions, "names")
     end, subscribing = begin + number("init_duration_ms", duration_ms), begin + duration_ms * 0.2
     good = init.status == "success"
-    *told, report = init.ended([extension_stands(name) for name in extensions if good], duration_ms)
+    *told, report = init.ended([extension_stands(name) for name in names if good], duration_ms)
     return [
         (begin, init.started()),
-        *_at(subscribing, [subscribed(name, state=state) for name in extensions]),
+        *_at(subscribing, [subscribed(name, state=state) for name in names]),
         *_spread(logs, subscribing, end),
         *_at(end, told),
         *_at(end, [EndInit()] if good else []),
@@ -186,7 +199,7 @@ class Lifecycles:
     __slots__ = ()
 
     @classmethod
-    def _made(cls, steps: Iterable[Timed], options: InvocationOptions) -> Self:
+    def _made(cls, steps: Iterable[Timed], options: ScriptOptions) -> Self:
         """The script of these steps; its request id is ours to change unless the options give it."""
         raise NotImplementedError  # `Script` has it: this class cannot import that one
 
@@ -207,6 +220,8 @@ class Lifecycles:
         """The init phase alone: initStart, a telemetrySubscription for each of `extensions`, logs, initRuntimeDone,
         their platform.extension, initReport. Init is over at its end."""
         whole("memory_mb", memory_mb)
+        for name, value in (("function_name", function_name), ("function_version", function_version)):
+            text(name, value)
         _check_runtime(runtime)
         init = Init(
             initialization_type=initialization_type,
@@ -226,12 +241,13 @@ class Lifecycles:
         init_duration_ms: float = 100.0,
         init_logs: Sequence[Log] = (),
         extensions: Sequence[str] = ("test-extension",),
-        **options: Unpack[InvocationOptions],
+        **options: Unpack[ScriptOptions],
     ) -> Self:
         """Initialization, then the first invocation.
 
         Only an on-demand initialization is caused by the invocation: its report alone has `initDurationMs`.
         """
+        _check_options("cold_start", options.keys())
         of = _Invocation(init_duration_ms, initialization_type == MANAGED_INSTANCES, **options)
         init = replace(of.init, initialization_type=initialization_type)
         first = _initialized(0.0, init_duration_ms, init, logs=init_logs, extensions=extensions)
@@ -245,7 +261,7 @@ class Lifecycles:
         status: Literal["success", "error"] = "success",
         error_type: str | None = None,
         initialization_type: InitializationType = "on-demand",
-        **options: Unpack[InvocationOptions],
+        **options: Unpack[ScriptOptions],
     ) -> Self:
         """A warm invocation: INVOKE, start, logs, runtimeDone after `duration_ms` [100], report after the extensions'
         `overhead_ms` [1.5], freeze.
@@ -260,18 +276,20 @@ class Lifecycles:
         traced), `runtime` ["python3.13"]. On `lambda-managed-instances` there is no INVOKE, no
         runtimeDone and no freeze, and the report has what it has there; see `concurrent`.
         """
+        _check_options("invocation", options.keys())
         listed(get_args(InitializationType))("initialization_type", initialization_type)
         if not is_one_of(status, ("success", "error")):
             raise MisuseError(
-                f'status={status!r}: an invocation that returns is "success" or "error";'
+                f'status={repr_of(status)}: an invocation that returns is "success" or "error";'
                 " for the others use Script.timeout, Script.crash or Script.out_of_memory"
             )
         of = _Invocation(0.0, initialization_type == MANAGED_INSTANCES, **options)
         return cls._made([*of.begun(), *of.completed(status, error_type)], options)
 
     @classmethod
-    def timeout(cls, **options: Unpack[InvocationOptions]) -> Self:
+    def timeout(cls, **options: Unpack[ScriptOptions]) -> Self:
         """An invocation that runs into the function's `timeout_s` [3.0], then SHUTDOWN with reason "timeout"."""
+        _check_options("timeout", options.keys())
         if "duration_ms" in options:
             raise MisuseError("duration_ms with Script.timeout: the invocation lasts timeout_s; leave duration_ms out")
         options["duration_ms"] = number("timeout_s", options.get("timeout_s", 3.0)) * 1000
@@ -280,18 +298,20 @@ class Lifecycles:
         return cls._made([*of.begun(), *_at(of.done, ending)], options)
 
     @classmethod
-    def crash(cls, *, error_type: str = endings.EXIT_ERROR, **options: Unpack[InvocationOptions]) -> Self:
+    def crash(cls, *, error_type: str = endings.EXIT_ERROR, **options: Unpack[ScriptOptions]) -> Self:
         """The runtime dies after `duration_ms`: what is buffered is flushed, then SHUTDOWN with reason "failure"."""
+        _check_options("crash", options.keys())
         of = _Invocation(0.0, **options)
         ending = endings.broken(of.invoked, of.duration_ms, error_type)
         return cls._made([*of.begun(), *_at(of.done, ending)], options)
 
     @classmethod
-    def out_of_memory(cls, **options: Unpack[InvocationOptions]) -> Self:
+    def out_of_memory(cls, **options: Unpack[ScriptOptions]) -> Self:
         """As `crash`, for want of memory: `Runtime.OutOfMemory`, and all of `memory_mb` used.
 
         Status "error" is what the live service was seen to send (DataDog/datadog-lambda-extension pull 776).
         """
+        _check_options("out_of_memory", options.keys())
         if "max_memory_used_mb" in options:
             raise MisuseError("max_memory_used_mb with Script.out_of_memory: all of memory_mb is used; leave it out")
         of = _Invocation(0.0, **options)
@@ -307,13 +327,14 @@ class Lifecycles:
         init_duration_ms: float = 100.0,
         init_logs: Sequence[Log] = (),
         extensions: Sequence[str] = ("test-extension",),
-        **options: Unpack[InvocationOptions],
+        **options: Unpack[ScriptOptions],
     ) -> Self:
         """An initialization that fails and is repeated, with phase "invoke", as part of the first invocation.
 
         The extensions' second subscription is "Already subscribed", as in a public capture of 2023-02-10. The
         repetition takes as long as the first try and counts in the invocation's duration.
         """
+        _check_options("suppressed_init", options.keys())
         listed(("error", "failure", "timeout"))("init_status", init_status)
         of = _Invocation(2 * number("init_duration_ms", init_duration_ms), **options)
         failed = replace(of.init, status=init_status, error_type=init_error_type)
@@ -332,7 +353,7 @@ class Lifecycles:
         restore_logs: Sequence[Log] = (),
         snapshot_at: str | datetime | None = None,
         init_duration_ms: float = 100.0,
-        **options: Unpack[InvocationOptions],
+        **options: Unpack[ScriptOptions],
     ) -> Self:
         """A SnapStart environment comes back from its snapshot, then its first invocation.
 
@@ -340,6 +361,7 @@ class Lifecycles:
         at which that was, the snapshot's own initStart and initReport come first, with the timestamps of then; that
         initialization took `init_duration_ms`.
         """
+        _check_options("restore", options.keys())
         end = number("restore_duration_ms", restore_duration_ms)
         options.setdefault("function_version", "1")
         of = _Invocation(end, **options)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from ..model import checks
 from ..model.errors import MisuseError
 from ..model.records import Buffering, Delivery, Destination, Rejection, Subscription, in_words
 
@@ -24,6 +25,17 @@ _FIELDS = (
 
 _SHOWN_TYPES = 5
 _SHOWN_OUTSTANDING = 10
+_TEXT = ((str,), "a str")
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "schema_version": _TEXT,
+    "destination": ((str, Mapping, Destination), "a URI, or a dict of some of a destination's fields"),
+    "buffering": ((Mapping, Buffering), "a dict of some of its fields, such as {'timeout_ms': 100}"),
+    "extension_id": _TEXT,
+    "extension_name": _TEXT,
+    "raw": ((bytes,), "bytes"),
+    "headers": ((Mapping,), "a mapping of header fields"),
+}
+"""What a field may be compared with; `body` may be anything."""
 
 _OUR_NAMES = {"maxItems": "max_items", "maxBytes": "max_bytes", "timeoutMs": "timeout_ms", "URI": "uri"}
 
@@ -35,9 +47,11 @@ def subscribed(
     expected: Mapping[str, Any],  # any value a field of a subscription may be compared with
 ) -> Subscription:
     """The subscription (of extension `name`) that has all the expected fields; AssertionError otherwise."""
-    for field in expected:
+    for field, value in expected.items():
         if field not in _FIELDS:
             raise MisuseError(f"a subscription has no field {field!r}; it has {', '.join(_FIELDS)}")
+        _check(field, value)
+    checks.extension_name(name)
     candidates = [one for one in subscriptions if name in (None, one.extension_name)]
     misses = []
     for one in candidates:
@@ -121,6 +135,17 @@ def nobody_subscribed(emitted: int, rejections: Sequence[Rejection], name: str |
         raise AssertionError("\n".join([f"{events} emitted, but nothing is subscribed{whose}", *seen]))
 
 
+def _check(field: str, value: object) -> None:
+    """A value that a field could never have is the test's mistake, not the extension's."""
+    if field == "types":
+        checks.texts(field, value, "types")
+    elif field in _KINDS:
+        kinds, wanted = _KINDS[field]
+        checks.require(isinstance(value, kinds), field, value, wanted)
+        if isinstance(value, Mapping):
+            checks.require(all(isinstance(name, str) for name in value), field, value, wanted)
+
+
 def _differences(field: str, expected: object, subscription: Subscription) -> list[str]:
     actual = getattr(subscription, field)
     if isinstance(expected, str) and isinstance(actual, Destination):
@@ -129,15 +154,17 @@ def _differences(field: str, expected: object, subscription: Subscription) -> li
         (field, tuple(expected) if isinstance(expected, list) else expected, actual)
     ]
     if isinstance(expected, Mapping) and isinstance(actual, Buffering | Destination):
-        named = {_OUR_NAMES.get(str(key), str(key)): value for key, value in expected.items()}
-        unknown = [key for key in named if not hasattr(actual, key)]
+        named: dict[str, object] = {_OUR_NAMES.get(str(key), str(key)): value for key, value in expected.items()}
+        unknown = [key for key in named if key not in type(actual).__slots__]
         if unknown:
             raise MisuseError(f"{field} has no {unknown[0]!r}; it has {', '.join(type(actual).__slots__)}")
         pairs = [(f"{field}.{key}", value, getattr(actual, key)) for key, value in named.items()]
     elif isinstance(expected, set | frozenset) and isinstance(actual, tuple):
         pairs = [(field, set(expected), set(actual))]
-    return [f"{path}: expected {value!r}, it is {found!r}" for path, value, found in pairs if value != found]
+    return [
+        f"{path}: expected {checks.repr_of(value)}, it is {found!r}" for path, value, found in pairs if value != found
+    ]
 
 
 def _fields(expected: Mapping[str, Any]) -> str:  # any value, as above
-    return ", ".join(f"{field}={value!r}" for field, value in expected.items())
+    return ", ".join(f"{field}={checks.repr_of(value)}" for field, value in expected.items())

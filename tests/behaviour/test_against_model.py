@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_lambda_telemetry import Delivery, LambdaTelemetry, Retry, Settings, Subscription, events
+from pytest_lambda_telemetry import Delivery, LambdaTelemetry, Retry, Settings, Subscription, TelemetryType, events
 from tests.support.helpers import Listener, free_port
 from tests.support.reference_model import Batch, Model, Subscriber
 
@@ -58,7 +58,9 @@ class Scenario:
         self.listeners: list[Listener | None] = []
         self.numbers = count()
 
-    def subscribe(self, types: list[str], timeout_ms: int, max_items: int, accepts: list[bool] | None) -> None:
+    def subscribe(
+        self, types: list[TelemetryType], timeout_ms: int, max_items: int, accepts: list[bool] | None
+    ) -> None:
         number = len(self.listeners)
         if accepts is None:
             accepts = [False] * 1000

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from freezegun import freeze_time
 from pytest_lambda_telemetry import (
     AsyncLambdaTelemetry,
     LambdaTelemetry,
+    LambdaTelemetryWarning,
     MisuseError,
     ProtocolViolation,
     Script,
@@ -151,7 +152,8 @@ def test_a_blocking_call_of_the_sync_object_in_a_loop_names_the_async_fixture(
     run: Callable[[Any], None], name: str, lambda_telemetry: LambdaTelemetry
 ) -> None:
     async def main() -> None:
-        with pytest.raises(MisuseError, match=rf"^{name}\(\).*async_lambda_telemetry.* (await|async with) {name}\(\)$"):
+        names = rf"async_lambda_telemetry fixture, or AsyncLambdaTelemetry\(Settings\(…\)\).* (await|async with) {name}"
+        with pytest.raises(MisuseError, match=rf"^{name}\(\).*{names}\(\)$"):
             BLOCKING[name](lambda_telemetry)
 
     run(main())
@@ -525,6 +527,116 @@ async def test_an_environment_without_a_fixture() -> None:
     assert env.deliveries[0].ok
     with pytest.raises(MisuseError, match="closed"):
         await env.advance(ms=1)
+
+
+PROGRAM = """
+import asyncio
+from pytest_lambda_telemetry import AsyncLambdaTelemetry, LambdaTelemetry, MisuseError, Settings, events
+
+async def answer(reader, writer):
+    await reader.readuntil(b"]")
+    writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")
+    writer.close()
+
+async def main():
+    with LambdaTelemetry() as blocking:
+        try:
+            blocking.invoke()
+        except MisuseError as error:
+            assert "AsyncLambdaTelemetry(Settings(…)) where there is none, and await invoke()" in str(error)
+    async with AsyncLambdaTelemetry(Settings(function_name="mine")) as environment:
+        async with await asyncio.start_server(answer, "sandbox.localdomain", 0) as server:
+            environment.subscribe(f"http://sandbox.localdomain:{server.sockets[0].getsockname()[1]}")
+            invocation = await environment.invoke(logs=["hello"])
+            print([delivery.ok for delivery in invocation.deliveries], environment.env["AWS_LAMBDA_FUNCTION_NAME"])
+
+asyncio.run(main())
+"""
+
+
+def test_a_program_of_asyncio_needs_no_fixture() -> None:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", PROGRAM], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("[True] mine\n", "")
+
+
+def test_a_notebook_awaits_each_cell_on_one_loop() -> None:
+    with closing(asyncio.new_event_loop()) as loop, Listener() as listener:
+        cell = loop.run_until_complete
+        environment = AsyncLambdaTelemetry(Settings(strict=False))
+        cell(environment.__aenter__())
+        environment.subscribe(listener.uri)
+        cell(environment.emit(events.function("hello")))
+        (delivery,) = cell(environment.advance(seconds=1))
+        assert delivery.ok
+        cell(environment.wait_for_subscription())
+        cell(environment.__aexit__(None, None, None))
+        assert environment.deliveries
+
+
+def test_its_calls_are_coroutine_functions_to_whoever_asks(async_lambda_telemetry: AsyncLambdaTelemetry) -> None:
+    for name in COROUTINES:
+        for member in (getattr(async_lambda_telemetry, name), getattr(AsyncLambdaTelemetry, name)):
+            assert inspect.iscoroutinefunction(member)
+            assert member.__name__ == name
+            assert "await" in (inspect.getdoc(member) or "").lower()
+        bound = inspect.signature(getattr(async_lambda_telemetry, name))
+        assert [*bound.parameters] == [*inspect.signature(getattr(LambdaTelemetry, name)).parameters][1:]
+
+
+def test_what_an_async_member_does_is_said_where_it_is(async_lambda_telemetry: AsyncLambdaTelemetry) -> None:
+    for name, member in vars(AsyncLambdaTelemetry).items():
+        if not name.startswith("_"):
+            text = inspect.getdoc(getattr(AsyncLambdaTelemetry, name)) or ""
+            assert len(text) > 60, name
+            assert not text.startswith("As LambdaTelemetry"), member
+
+
+# --- calls that nobody awaited ----------------------------------------------------------------------------------------
+
+
+async def forget(error: type[Exception] | None = None) -> None:
+    async with AsyncLambdaTelemetry() as environment:
+        environment.emit(events.function("x"))  # type: ignore[unused-coroutine]  # on purpose
+        await environment.emit()
+        assert environment.journal == ()
+        if error:
+            raise error
+
+
+@pytest.mark.asyncio
+async def test_leaving_an_environment_tells_of_calls_that_did_nothing() -> None:
+    with pytest.warns(LambdaTelemetryWarning, match=r"^emit\(\) was called and never awaited, so it did ") as told:
+        await forget()
+    assert [(warning.filename, warning.lineno) for warning in told] == [
+        (__file__, forget.__code__.co_firstlineno + 2),
+    ]
+
+
+@pytest.mark.asyncio
+async def test_a_failure_goes_before_a_call_that_did_nothing() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await forget(ZeroDivisionError)
+    with pytest.raises(LambdaTelemetryWarning):  # the filters of these tests turn warnings into errors
+        await forget()
+
+
+def test_closing_an_environment_tells_of_calls_that_did_nothing() -> None:
+    async def main() -> AsyncLambdaTelemetry:
+        environment = AsyncLambdaTelemetry()
+        await environment.__aenter__()
+        environment.shutdown()  # type: ignore[unused-coroutine]  # on purpose
+        return environment
+
+    environment = asyncio.run(main())
+    with pytest.warns(LambdaTelemetryWarning, match=r"^shutdown\(\) was called"):
+        environment.close()
+
+
+def test_a_call_before_the_start_is_pythons_to_tell() -> None:
+    environment = AsyncLambdaTelemetry()
+    call = environment.flush()
+    with pytest.raises(MisuseError, match="this environment is not started"):
+        asyncio.run(call)
 
 
 @pytest.mark.asyncio

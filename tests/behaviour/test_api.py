@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from pytest_lambda_telemetry import LambdaTelemetry, ProtocolViolation, Settings, WaitTimeout
+from pytest_lambda_telemetry import LambdaTelemetry, ProtocolViolation, RouteName, Settings, WaitTimeout
 from pytest_lambda_telemetry.wire.exchange import Malformed
 from tests.support.helpers import (
     EXTENSION,
@@ -560,7 +560,7 @@ def test_a_reported_error_has_a_type(lambda_telemetry: LambdaTelemetry, kind: st
     ],
 )
 def test_any_route_can_be_made_to_fail(
-    lambda_telemetry: LambdaTelemetry, route: str, attempt: Callable[[str], Answer]
+    lambda_telemetry: LambdaTelemetry, route: RouteName, attempt: Callable[[str], Answer]
 ) -> None:
     identifier = register()
     lambda_telemetry.reject_next(route, times=2)

@@ -19,6 +19,7 @@ from pytest_lambda_telemetry import (
     MisuseError,
     Retry,
     Settings,
+    TelemetryType,
     events,
 )
 from tests.support.helpers import Listener, free_port, running
@@ -473,9 +474,10 @@ def test_bytes_overflow_as_items_do() -> None:
 
 def test_only_platform_subscribers_are_told_of_a_loss() -> None:
     ports = free_port(), free_port()
+    types: tuple[list[TelemetryType], ...] = (["platform", "function"], ["function"])
     with environment() as fake:
-        for name, port, types in zip(("told", "untold"), ports, (["platform", "function"], ["function"]), strict=True):
-            fake.subscribe(f"http://sandbox.localdomain:{port}", types, name=name, buffering={"timeoutMs": 25})
+        for name, port, taken in zip(("told", "untold"), ports, types, strict=True):
+            fake.subscribe(f"http://sandbox.localdomain:{port}", taken, name=name, buffering={"timeoutMs": 25})
         fake.emit(*lines(0))
         fake.advance(ms=25)
         fake.emit(*lines(*range(1001)))

@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pytest_lambda_telemetry import Event as Made
-from pytest_lambda_telemetry import LambdaTelemetry, MisuseError, Settings, events
+from pytest_lambda_telemetry import LambdaTelemetry, MisuseError, SchemaVersion, Settings, events
 from pytest_lambda_telemetry.protocol.schema import InitializationType, Span
 from pytest_lambda_telemetry.settings import LogFormat
 from tests.support.event_schemas import TYPES, VERSIONS, event_schema
@@ -154,7 +154,7 @@ def test_two_subscribers_of_different_versions_each_see_their_own() -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS[:2])
-def test_managed_instances_take_the_newest_version_alone(version: str) -> None:
+def test_managed_instances_take_the_newest_version_alone(version: SchemaVersion) -> None:
     settings = Settings(initialization_type=MANAGED, strict=False)
     with Listener() as listener, LambdaTelemetry(settings) as environment:
         answer = subscribe(register(events=("SHUTDOWN",)), subscribe_body(listener.port, schemaVersion=version))

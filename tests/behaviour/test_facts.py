@@ -5,13 +5,13 @@ from collections import defaultdict
 
 import pytest
 
-from pytest_lambda_telemetry import LambdaTelemetry, LambdaTelemetryError, Retry, Settings, events
+from pytest_lambda_telemetry import BufferingOptions, LambdaTelemetry, LambdaTelemetryError, Retry, Settings, events
 from pytest_lambda_telemetry.environment import over
 from pytest_lambda_telemetry.model import facts
 from pytest_lambda_telemetry.sandbox.assembly import assemble
 from tests.support.helpers import Listener
 
-LARGE = {"maxBytes": 1_048_576, "maxItems": 10_000, "timeoutMs": 1000}
+LARGE: BufferingOptions = {"maxBytes": 1_048_576, "maxItems": 10_000, "timeoutMs": 1000}
 
 
 def attempts_of(environment: LambdaTelemetry) -> dict[int, list[tuple[int, int, bool]]]:

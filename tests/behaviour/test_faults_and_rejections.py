@@ -14,6 +14,7 @@ from pytest_lambda_telemetry import (
     LambdaTelemetry,
     MisuseError,
     ProtocolViolation,
+    RouteName,
     Settings,
     WaitTimeout,
     events,
@@ -221,7 +222,7 @@ def test_a_wrong_fault_is_a_misuse(lambda_telemetry: LambdaTelemetry, arguments:
 # -- reject_next -------------------------------------------------------------------------------------------------------
 
 HEADERS = {"Lambda-Extension-Function-Error-Type": "Extension.Any"}
-CALLS: dict[str, tuple[str, str]] = {
+CALLS: dict[RouteName, tuple[str, str]] = {
     "register": ("POST", f"{EXTENSION}/register"),
     "next": ("GET", f"{EXTENSION}/event/next"),
     "subscribe": ("PUT", "/2022-07-01/telemetry"),
@@ -232,7 +233,7 @@ CALLS: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("route", CALLS)
 def test_a_route_is_refused_as_often_as_asked_and_that_is_no_violation(
-    lambda_telemetry: LambdaTelemetry, route: str
+    lambda_telemetry: LambdaTelemetry, route: RouteName
 ) -> None:
     identifier = register("somebody")
     lambda_telemetry.reject_next(route, 503, "Service.Down", "come back later", times=2)
@@ -394,7 +395,7 @@ REFUSED: dict[str, tuple[object, Mapping[str, str], str]] = {
 
 
 @pytest.mark.parametrize("route", CALLS)
-def test_a_refused_call_of_any_route_may_be_expected(lambda_telemetry: LambdaTelemetry, route: str) -> None:
+def test_a_refused_call_of_any_route_may_be_expected(lambda_telemetry: LambdaTelemetry, route: RouteName) -> None:
     body, headers, told = REFUSED[route]
     with lambda_telemetry.expect_rejection(f"^{re.escape(told.partition(':')[0])}: ", route=route) as refused:
         answer = call(*CALLS[route], body, headers)
@@ -418,7 +419,7 @@ def test_a_refused_call_of_another_route_is_not_what_is_expected(lambda_telemetr
 
 
 @pytest.mark.parametrize("route", CALLS)
-def test_a_refusal_says_how_it_would_be_expected(lambda_telemetry: LambdaTelemetry, route: str) -> None:
+def test_a_refusal_says_how_it_would_be_expected(lambda_telemetry: LambdaTelemetry, route: RouteName) -> None:
     body, headers, _ = REFUSED[route]
     call(*CALLS[route], body, headers)
     named = "" if route == "subscribe" else f"route={route!r}"
@@ -517,7 +518,7 @@ async def test_the_async_object_expects_likewise(async_lambda_telemetry: AsyncLa
     ],
 )
 def test_an_injected_403_names_an_error_of_its_route(
-    lambda_telemetry: LambdaTelemetry, route: str, error_type: str
+    lambda_telemetry: LambdaTelemetry, route: RouteName, error_type: str
 ) -> None:
     lambda_telemetry.reject_next(route, 403)
     path = {"register": f"{EXTENSION}/register", "subscribe": TELEMETRY, "next": f"{EXTENSION}/event/next"}[route]

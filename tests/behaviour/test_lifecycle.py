@@ -10,13 +10,21 @@ from typing import Any
 import pytest
 from freezegun import freeze_time
 
-from pytest_lambda_telemetry import LambdaTelemetry, MisuseError, ProtocolViolation, Script, Settings, events
+from pytest_lambda_telemetry import (
+    BufferingOptions,
+    LambdaTelemetry,
+    MisuseError,
+    ProtocolViolation,
+    Script,
+    Settings,
+    events,
+)
 from pytest_lambda_telemetry.protocol.schema import InitializationType, ShutdownReason
 from tests.support.helpers import EXTENSION, IDENTIFIER, Listener, call, subscribe, subscribe_body
 from tests.support.living import Event, Living, Make, living
 
 START = "2026-01-01T00:00:00Z"
-QUICK = {"timeoutMs": 100}
+QUICK: BufferingOptions = {"timeoutMs": 100}
 COLD = [
     "platform.initStart",
     "platform.telemetrySubscription",

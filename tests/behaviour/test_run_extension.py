@@ -218,7 +218,7 @@ def test_its_name_is_the_file_name_unless_it_is_given(lambda_telemetry: LambdaTe
     assert lambda_telemetry.run_extension(command, name="collector").name == "collector"
     with pytest.raises(MisuseError, match="say name="):
         lambda_telemetry.run_extension([sys.executable, "-c", "pass"])
-    with pytest.raises(MisuseError, match="is not empty"):
+    with pytest.raises(MisuseError, match="is a non-empty str"):
         lambda_telemetry.run_extension(command, name=" ")
     assert lambda_telemetry.run_extension([sys.executable, "-c", "pass"], name="inline").name == "inline"
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from pytest_lambda_telemetry import LambdaTelemetry, Settings, events
+from pytest_lambda_telemetry import BufferingOptions, LambdaTelemetry, Settings, events
 from pytest_lambda_telemetry.real import Real
 
 SINK = """
@@ -46,7 +46,7 @@ def environment(
     port: int, clock: Literal["virtual", "freezegun"] = "virtual", *, in_init: bool = False
 ) -> Iterator[LambdaTelemetry]:
     with LambdaTelemetry(Settings(clock=clock)) as made:
-        large = {"maxBytes": 1_048_576, "maxItems": 10_000, "timeoutMs": 1000}
+        large: BufferingOptions = {"maxBytes": 1_048_576, "maxItems": 10_000, "timeoutMs": 1000}
         made.subscribe(f"http://sandbox.localdomain:{port}/", ["function"], buffering=large)
         if not in_init:
             made.end_init()

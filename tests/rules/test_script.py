@@ -448,7 +448,7 @@ def test_options_that_cannot_be(make: Callable[[], object], message: str) -> Non
 
 
 def test_an_unknown_option_is_refused() -> None:
-    with pytest.raises(TypeError, match="timeout_ms"):
+    with pytest.raises(MisuseError, match=r"^Script\.invocation has no option 'timeout_ms'; it has status, "):
         Script.invocation(timeout_ms=3)  # type: ignore[call-arg]  # this must fail
 
 

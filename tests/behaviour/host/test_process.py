@@ -397,7 +397,7 @@ def test_the_pipe_of_another_is_not_confused(start: Start) -> None:
             r"embedded null byte; the arguments and variables of a process are strings without NUL$",
         ),
         (["true"], {"env": {"PATH": "/bin", "N": 1}}, r"not int; the arguments and variables of a process are strings"),
-        (["true", 1], {}, r"not int; every argument is a string or a path$"),
+        (["true", 1], {}, r"argument 1 is 1; pass a str or a path for every argument$"),
         ([], {}, r"expected a list of arguments, the program first"),
     ],
 )
@@ -474,7 +474,7 @@ def test_code_and_modules_need_a_name(argv: list[str]) -> None:
 
 @pytest.mark.parametrize("name", ["", "  "])
 def test_a_name_is_not_empty(name: str) -> None:
-    with pytest.raises(MisuseError, match="the name of an extension is not empty"):
+    with pytest.raises(MisuseError, match="the name of an extension is a non-empty str"):
         extension_name(["x"], name)
 
 
