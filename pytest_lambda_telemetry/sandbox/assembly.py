@@ -143,6 +143,7 @@ def _connect(
         listeners=listeners,
         violations=violations,
         has_crashed=children.has_crashed,
+        process_of=children.of,
     )
     outbox = Outbox(
         lock=lock,
