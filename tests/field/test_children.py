@@ -76,11 +76,14 @@ DEAF = "me = register('ext.py'); subscribe(me, 9); say('up'); until_shutdown(me)
     ids=["does not ask", "never listens"],
 )
 def test_what_a_child_did_wrong_is_told_with_its_last_output(tmp_path: Path, body: str, ending: str) -> None:
-    settings = Settings(extension_timeout_s=0.5, shutdown_timeout_s=0.3)
-    with pytest.raises(ProtocolViolation) as caught, LambdaTelemetry(settings) as environment:
-        child = environment.run_extension(program(tmp_path, body))
-        environment.wait_until_ready("ext.py", timeout=30)
-        environment.wait_until(lambda: child.output, timeout=30)
-        environment.invoke()
-        environment.shutdown()
+    def invoke_once() -> None:
+        with LambdaTelemetry(Settings(extension_timeout_s=0.5, shutdown_timeout_s=0.3)) as environment:
+            child = environment.run_extension(program(tmp_path, body))
+            environment.wait_until_ready("ext.py", timeout=30)
+            environment.wait_until(lambda: child.output, timeout=30)
+            environment.invoke()
+            environment.shutdown()
+
+    with pytest.raises(ProtocolViolation) as caught:
+        invoke_once()
     assert any(text.endswith(ending) for text in str(caught.value).split("\n\n"))
