@@ -30,8 +30,8 @@ class Session:
         self.raised: BaseException | None = None
 
     def timelines(self) -> list[str]:
-        """What happened during this test, one text for each environment in which something did."""
-        return [_shortened(one.timeline()) for one in self.sandboxes if one.has_news]
+        """What happened during this test, one text for its own environment and each other in which something did."""
+        return [_shortened(one.timeline()) for one in self.sandboxes if one.shared or one.has_news]
 
     def violations(self) -> str | None:
         """What extensions did wrong and nobody was told yet, as one text; it is told now."""

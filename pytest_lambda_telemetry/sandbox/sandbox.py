@@ -29,6 +29,7 @@ from .audit import Audit
 from .children import Children
 from .invocations import Invocations
 from .loops import in_event_loop
+from .outlook import outlook
 from .phases import Phases
 from .places import Place, caller
 from .plan import Plan
@@ -190,9 +191,21 @@ class Sandbox:
         return entries(self.facts())
 
     def timeline(self) -> str:
-        """The same as text, with how far time has moved since."""
+        """The same as text, with how far time has moved since, and what is still to come."""
         with self.lock:
-            return timeline(self.entries(), self.journal.forgotten, self.now_and_elapsed()[1])
+            now_us = self.moments.look()[1]
+            pending = outlook(
+                self.engine.subscribers,
+                self.recordings,
+                self.children,
+                self.plan,
+                now_us=now_us,
+                frozen=self.clock.frozen,
+                ended=self.closed,
+            )
+            return timeline(
+                self.entries(), self.journal.forgotten, timedelta(microseconds=now_us), pending=pending.lines
+            )
 
     @property
     def has_news(self) -> bool:
