@@ -31,7 +31,7 @@ _URI = re.compile(
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # \s: every Unicode space
 
-_LONGEST_NAME = 40  # of a field, where the nearest one is looked for
+_LONGEST_NAME = 60  # of a field that is not known, cut there in what is told of it
 
 _BODY_RULE = "the body of Subscribe is one JSON object in UTF-8: no expressions, no NaN, no key twice"
 _DESTINATION_RULE = (
@@ -158,8 +158,8 @@ class _Reading:
 
     def note_unknown(self, holder: Mapping[str, object], name: str, known: Collection[str]) -> None:
         self.ignored += [
-            f"{name} has the unknown field `{printable(key)}`, which Lambda ignores;{_nearest(key, known)} it knows"
-            f" {_listed(known)}"
+            f"{name} has the unknown field `{printable(key[:_LONGEST_NAME])}`, which Lambda ignores"
+            f"{_nearest(key, known)}; it knows {_listed(known)}"
             for key in holder
             if key not in known
         ]
@@ -331,7 +331,7 @@ def _nearest(key: str, known: Iterable[str]) -> str:
     """The field that a misspelt one was probably meant to be: timeoutMs for timeout_ms."""
     plain = {name.lower(): name for name in known}
     near = difflib.get_close_matches(key.replace("_", "").lower()[:_LONGEST_NAME], plain, n=1)
-    return f" did you mean `{plain[near[0]]}`?" if near else ""
+    return f" (did you mean `{plain[near[0]]}`?)" if near else ""
 
 
 def _one_of(valid: Collection[str]) -> str:

@@ -23,6 +23,8 @@ from .unawaited import Unawaited
 from .violations import Violations
 
 _NO_API = 202
+_MOST = 100
+"""Causes that an environment remembers: a hostile client finds ever new ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class Suspicions:
         """Fold in one fact; the lock is held."""
         match fact:
             case Called(who, request) if request.status == _NO_API and request.method == "PUT":
-                self._without_api[who] = None
+                if len(self._without_api) < _MOST:
+                    self._without_api[who] = None
             case _ if not self._violations.strict:
                 pass
             case Tolerated(who, remark, ignored=True):
@@ -74,17 +77,17 @@ class Suspicions:
 
     def emitted(self, events: Sequence[Event], subscribers: Iterable[Subscriber]) -> None:
         """The test emits these after init, when nobody can subscribe any more."""
-        types = dict.fromkeys(event.type for event in events)
         subscribed = list(subscribers)
-        if not types or any(one.takes(kind) for one in subscribed for kind in types):
+        if not events or any(one.takes(event.type) for event in events for one in subscribed):
             return
+        types = dict.fromkeys(category(event.type) for event in events)
         what, place = f"emit() of {_events(len(events))} reaches nobody", caller()
         with self._lock:
             if subscribed:
                 wanted = dict.fromkeys(name for one in subscribed for name in one.subscription.types)
                 self._add(
-                    ("types", *map(category, types)),
-                    f"{what}: nobody is subscribed to {quoted(dict.fromkeys(map(category, types)))}, only to"
+                    ("types", *types),
+                    f"{what}: nobody is subscribed to {quoted(types)}, only to"
                     f" {quoted(wanted)}, and init is over. Name it in the types of Subscribe, or do not emit it",
                     place,
                 )
@@ -100,7 +103,7 @@ class Suspicions:
             )
 
     def _add(self, cause: object, text: str, place: Place | None = None) -> None:
-        if cause not in self._causes:
+        if cause not in self._causes and len(self._causes) < _MOST:
             self._causes.add(cause)
             self._found.append(_Suspicion(text, place))
 

@@ -62,12 +62,20 @@ def test_an_ignored_field_of_subscribe_is_told_by_the_next_call_once(lambda_tele
         with pytest.warns(LambdaTelemetryWarning) as told:
             lambda_telemetry.advance(seconds=1)
         assert texts(told) == [
-            "Subscribe of extension 'ext': buffering has the unknown field `timeout_ms`, which Lambda ignores; did you"
-            " mean `timeoutMs`? it knows `maxItems`, `maxBytes`, `timeoutMs`"
+            "Subscribe of extension 'ext': buffering has the unknown field `timeout_ms`, which Lambda ignores (did"
+            " you mean `timeoutMs`?); it knows `maxItems`, `maxBytes`, `timeoutMs`"
         ]
         assert lines(told, test_an_ignored_field_of_subscribe_is_told_by_the_next_call_once) == [5]
         subscribe_with(listener, identifier, timeout_ms=25, maxItems=1000)
         lambda_telemetry.advance(seconds=1)
+
+
+def test_a_hostile_client_finds_no_end_of_warnings(lambda_telemetry: LambdaTelemetry) -> None:
+    with Listener() as listener:
+        subscribe_with(listener, register(), **{f"field{number}": 1 for number in range(1000)})
+        with pytest.warns(LambdaTelemetryWarning) as told:
+            lambda_telemetry.check()
+        assert len(told) == 100
 
 
 def test_the_fields_that_lambda_knows_bring_no_warning(lambda_telemetry: LambdaTelemetry) -> None:
