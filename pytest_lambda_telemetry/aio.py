@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
@@ -15,7 +15,7 @@ from .environment import LambdaTelemetry
 from .guarded import checked
 from .host.child_names import choose
 from .host.process import ExtensionProcess
-from .model.errors import LambdaTelemetryWarning, MisuseError
+from .model.errors import MisuseError
 from .model.event import Event, Log
 from .model.records import Buffering, BufferingOptions, Delivery, Extension, Subscription
 from .protocol.schema import LifecycleEvent, SchemaVersion, ShutdownReason, TelemetryType
@@ -52,25 +52,25 @@ class AsyncLambdaTelemetry(Recorded):
         return self
 
     async def __aexit__(self, *error: Any) -> None:  # the three values of every __exit__
+        failed = True
         try:
             with CancelScope(shield=True):
                 await to_thread.run_sync(partial(self._sync.__exit__, *error), limiter=CapacityLimiter(1))
+            failed = error[0] is not None
         finally:
-            self._tell_unawaited(failed=error[0] is not None)
-
-    def _tell_unawaited(self, *, failed: bool) -> None:
-        """Warn of calls that did nothing; where that counts as an error, a failure that is there goes first."""
-        if self._opened is not None:
-            with suppress(LambdaTelemetryWarning) if failed else nullcontext():
-                self._opened.unawaited.tell()
+            self._sandbox.tell_suspicions(failed=failed)
 
     async def _waiting(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A call that waits for others, on a worker thread; any number of them may wait at once."""
-        return await _away(self._call(), partial(call, *args, **kwargs))
+        result = await _away(self._call(), partial(call, *args, **kwargs))
+        self._sandbox.suspicions.tell_here()
+        return result
 
     async def _moving(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A call on a worker thread that owns time meanwhile. Raises MisuseError while another one does."""
-        return await _away(self._lent(f"{call.__name__}()"), partial(call, *args, **kwargs))
+        result = await _away(self._lent(f"{call.__name__}()"), partial(call, *args, **kwargs))
+        self._sandbox.suspicions.tell_here()
+        return result
 
     def _call(self) -> WorkerCall:
         """A call that moves no time."""
@@ -108,6 +108,7 @@ class AsyncLambdaTelemetry(Recorded):
                 raise
         else:
             await self._leave(entered[0][0], None, moving=moving is not None)
+            self._sandbox.suspicions.tell_here()
 
     async def _leave(
         self, context: AbstractContextManager[object], error: BaseException | None, *, moving: bool
@@ -205,7 +206,9 @@ class AsyncLambdaTelemetry(Recorded):
         call = WorkerCall(self._sandbox.turns, moves_time=True)
         if not call.lend():  # another call moves time
             return self._sync.emit(*events)  # only buffers
-        return await _away(call, partial(self._sync.emit, *events))
+        result = await _away(call, partial(self._sync.emit, *events))
+        self._sandbox.suspicions.tell_here()
+        return result
 
     @noted
     async def push(self, batch: Iterable[Event], to: Target | None = None) -> Delivery:
@@ -308,7 +311,6 @@ class AsyncLambdaTelemetry(Recorded):
     def close(self) -> None:
         """End the environment at once, without an await: it waits for nobody. As LambdaTelemetry.close."""
         self._sync.close()
-        self._tell_unawaited(failed=False)
 
     # -- faults, processes ---------------------------------------------------------------------------------------------
 

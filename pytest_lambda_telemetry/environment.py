@@ -23,6 +23,7 @@ from .sandbox import arguments, targets
 from .sandbox.assembly import assemble
 from .sandbox.delivery_faults import DeliveryFault
 from .sandbox.invocation import Invocation, InvocationOptions
+from .sandbox.places import caller
 from .sandbox.plan import Planned, call_refusal, delivery_fault
 from .sandbox.sandbox import Sandbox
 from .sandbox.violations import ExpectedRejection, expecting
@@ -52,13 +53,17 @@ class LambdaTelemetry(Guarded):
     def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
         self._sandbox.end()
         violations = self._sandbox.take_violations()
-        if error_type is None and violations is not None:
-            raise ProtocolViolation(violations)
+        try:
+            self._sandbox.tell_suspicions(failed=error_type is not None)
+        finally:
+            if error_type is None and violations is not None:
+                raise ProtocolViolation(violations)
 
     def close(self) -> None:
         """End the environment at once: connections, threads and children go, variables and names are restored."""
         if self._opened is not None:
             self._opened.close()
+            self._opened.tell_suspicions()
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
@@ -123,6 +128,7 @@ class LambdaTelemetry(Guarded):
         """
         checked = arguments.events(events)
         sandbox = self._require_open()
+        sandbox.note_emitted(checked)
         if not sandbox.turns.mine or sandbox.turns.held_elsewhere:
             sandbox.engine.emit(checked, deliver=False, source="test")
             return ()
@@ -130,6 +136,7 @@ class LambdaTelemetry(Guarded):
         with sandbox.turns.hold("emit()") as attempted:
             sandbox.engine.catch_up()
             sandbox.engine.emit(checked, deliver=True, source="test")
+        sandbox.suspicions.tell_here()
         return _snapshots(attempted)
 
     def push(self, batch: Iterable[Event], to: Target | None = None) -> Delivery:
@@ -186,7 +193,7 @@ class LambdaTelemetry(Guarded):
         """
         arguments.invocation(options)
         self._forbid_blocking("invocation()")
-        return self._sandbox.invocations.invocation(options)
+        return self._telling(self._sandbox.invocations.invocation(options))
 
     @overload
     def invoke(self, *, logs: Sequence[Log] = (), **options: Unpack[InvocationOptions]) -> Invocation: ...
@@ -293,6 +300,7 @@ class LambdaTelemetry(Guarded):
         self._plan(call_refusal(route, status, error_type, message, times))
 
     def _plan(self, planned: Planned) -> None:
+        planned.place = caller()
         with self._sandbox.lock:
             self._sandbox.plan.add(planned)
 
@@ -346,6 +354,7 @@ class LambdaTelemetry(Guarded):
         self._sandbox.audit.look(at_the_end=False)
         with self._sandbox.lock:
             self._sandbox.violations.check()
+        self._sandbox.suspicions.tell_here()
 
     def __repr__(self) -> str:
         if self._opened is None:

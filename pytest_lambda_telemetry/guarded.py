@@ -1,7 +1,8 @@
-"""What stands before the calls of a test: it is open, no loop is blocked, one turn at a time."""
+"""What every call of a test comes by: is it open, may it block here, whose turn is it, what is there to warn of."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import TypeVar
 
 from .engine.recordings import Progress
 from .model import checks
@@ -11,9 +12,11 @@ from .sandbox.loops import in_event_loop
 from .sandbox.sandbox import Sandbox
 from .settings import Settings
 
+T = TypeVar("T")
+
 
 class Guarded(Recorded):
-    """An environment whose calls are let through, or refused with a MisuseError that says why."""
+    """The half of LambdaTelemetry that guards its calls. Each raises MisuseError where a call cannot be made."""
 
     def _require_open(self) -> Sandbox:
         sandbox = self._sandbox
@@ -42,12 +45,20 @@ class Guarded(Recorded):
         with sandbox.turns.hold(what) as attempted:
             sandbox.engine.catch_up()
             yield attempted
+        sandbox.suspicions.tell_here()
 
     @contextmanager
     def _waiting(self, what: str) -> Iterator[None]:
         self._forbid_blocking(what)
         self._sandbox.children.pump()
         yield
+        self._sandbox.suspicions.tell_here()
+
+    @contextmanager
+    def _telling(self, block: AbstractContextManager[T]) -> Iterator[T]:
+        with block as entered:
+            yield entered
+        self._sandbox.suspicions.tell_here()
 
 
 def checked(settings: object, whose: str) -> Settings:

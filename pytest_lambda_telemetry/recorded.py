@@ -91,7 +91,11 @@ class Recorded:
         return self._read(lambda sandbox: sandbox.entries())
 
     def timeline(self) -> str:
-        """The journal as aligned text: virtual time, who, what, verdict."""
+        """The journal as aligned text: virtual time, who, what, verdict; at its end what is pending.
+
+        That is: what is buffered and when it is due, that nothing is subscribed, processes that have not registered or
+        have failed with their last output, and faults that are still planned.
+        """
         return self._sandbox.timeline() if self._opened else ""
 
     def _read(self, of: Callable[[Sandbox], tuple[T, ...]]) -> tuple[T, ...]:

@@ -29,6 +29,8 @@ class SubscribeApi:
         accepted, name = verdict.accepted, verdict.caller.name
         for warning in accepted.warnings:
             self._journal.add(Tolerated(name, warning))
+        for remark in accepted.ignored:
+            self._journal.add(Tolerated(name, remark, ignored=True))
         extension = self._extensions.by_name(name)
         assert extension is not None  # the verdict found it
         subscription = extension.subscriptions.get(verdict.fingerprint)

@@ -9,6 +9,7 @@ INBOX_BYTES = 4 * 1024 * 1024
 """Lines that wait to be taken: at most so many, and so many bytes of text. The rest is dropped and counted."""
 TAIL_LIMIT = 1024 * 1024
 """Bytes of output kept for a person to read: the last ones."""
+_SHOWN_LINES, _SHOWN_CHARACTERS = 10, 300  # of a message: so many lines, and so much of each
 
 
 class Output:
@@ -25,6 +26,7 @@ class Output:
         self._notes: list[str] = []
         self._tail = bytearray()
         self._forgotten = 0
+        self._forgotten_lines = 0
 
     def feed(self, data: bytes) -> None:
         """Take what was read. Lines end at a newline, which is no part of them, nor is a carriage return before it."""
@@ -78,10 +80,22 @@ class Output:
         text = self._tail[-TAIL_LIMIT:].decode("utf-8", "replace")
         return f"[{forgotten:,} bytes of earlier output are not kept]\n{text}" if forgotten else text
 
+    @property
+    def last_lines(self) -> str:
+        """The last lines, indented, for a message: each cut where it is long, after a line that counts the others."""
+        text = self._tail.decode("utf-8", "replace").removesuffix("\n")
+        lines = [line.removesuffix("\r") for line in text.split("\n")] if text else []
+        earlier = self._forgotten_lines + max(0, len(lines) - _SHOWN_LINES)
+        shown = [f"… {earlier:,} earlier line{'s' * (earlier > 1)}"] if earlier else []
+        for line in lines[-_SHOWN_LINES:]:
+            shown.append(line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}…")
+        return "\n".join(f"    {line}" for line in shown or ["(no output)"])
+
     def _remember(self, data: bytes) -> None:
         self._tail += data
         if len(self._tail) > 2 * TAIL_LIMIT:  # cut seldom: each cut moves what stays
             surplus = len(self._tail) - TAIL_LIMIT
+            self._forgotten_lines += self._tail.count(b"\n", 0, surplus)
             del self._tail[:surplus]
             self._forgotten += surplus
 

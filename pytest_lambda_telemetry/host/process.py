@@ -25,7 +25,6 @@ _CHUNK = 65_536  # what a pipe holds: one read takes all that is there
 _LAST_READS = 32  # after the exit: enough for the largest pipe, an end where a grandchild writes on
 _ROUNDS, _ROUND_S = 200, 0.001  # how often to look whether all that it started is gone
 _KILLED_S = 5.0  # real seconds for the system to end what was killed, and for our threads to notice
-_LAST_LINES = 10
 
 
 class ExtensionProcess:
@@ -107,8 +106,9 @@ class ExtensionProcess:
     @property
     def last_lines(self) -> str:
         """The last lines of its output, indented, for a message; says so when there is none."""
-        lines = self.output.splitlines()[-_LAST_LINES:]
-        return "\n".join(f"    {line}" for line in lines) or "    (no output)"
+        self._read()  # the thread that reads may be late
+        with self._lock:
+            return self._output.last_lines
 
     def wait(self, timeout: float = 5.0) -> int:
         """Wait until it ends by itself; returns its exit code. `timeout` is in real seconds, whatever is frozen.
@@ -267,6 +267,11 @@ class ExtensionProcess:
         self._on_lines()
         if self._closed:  # `terminate` did not wait so long
             self._process.poll()
+
+
+def last_output(process: ExtensionProcess | None) -> str:
+    """What ends a message about an extension: its process's last lines; nothing where no process was started."""
+    return "" if process is None else f"\n  Its last output:\n{process.last_lines}"
 
 
 def _exit_code(process: "subprocess.Popen[bytes]") -> int:

@@ -18,7 +18,12 @@ class WaitTimeout(LambdaTelemetryError, TimeoutError):
 
 
 class LambdaTelemetryWarning(UserWarning):
-    """What is suspicious, and no violation: the test goes on, and the warning is told at the test that caused it."""
+    """What is suspicious, and no violation: each cause once, at the line of the test, or when the test ends.
+
+    An unknown field in `destination` or `buffering`; next asked for before runtimeDone, with telemetry left behind at
+    the freeze; silence after a 202; `emit` after init that reaches nobody; a fault or refusal that was never used; an
+    async call that was never awaited. The first three concern the extension, and come where `strict` is on.
+    """
 
 
 for _error in (LambdaTelemetryError, LambdaTelemetryWarning, MisuseError, ProtocolViolation, WaitTimeout):

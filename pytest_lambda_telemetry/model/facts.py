@@ -97,10 +97,14 @@ class Stray:
 
 @dataclass(frozen=True, slots=True)
 class Tolerated:
-    """Lambda lets this pass, and it is suspicious all the same; `remark` is the rule's own text."""
+    """Lambda lets this pass, and it is suspicious all the same; `remark` is the rule's own text.
+
+    `ignored`: what was sent has no effect.
+    """
 
     who: str
     remark: str
+    ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,15 @@ class NeverAsked:
 
     who: str
     registered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AskedEarly:
+    """An extension asked before runtimeDone; `count` events for it were buffered when the environment froze."""
+
+    who: str
+    request_id: str
+    count: int
 
 
 # -- telemetry ---------------------------------------------------------------------------------------------------------
@@ -353,6 +366,7 @@ Fact = (
     | Thawed
     | Restarted
     | NeverAsked
+    | AskedEarly
     | Emitted
     | Replayed
     | InitTelemetryLost

@@ -48,13 +48,14 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
             result = yield
         except BaseException:
             session.outcome_is_known = True
+            session.tell_suspicions(item)  # which raises nothing, now that it has failed
             raise
         finally:
             _settle_environ()
             if session.outcome_is_known:
                 session.violations()
     try:
-        session.tell_suspicions()
+        session.tell_suspicions(item)
     finally:
         _raise_violations(session)
     return result
@@ -90,7 +91,7 @@ def _hide_our_frames(error: BaseException) -> None:
         if raised_in.partition(".")[0] not in _BETWEEN:
             last = trace
         trace = trace.tb_next
-    ours = errors is not None and isinstance(error, errors.LambdaTelemetryError)
+    ours = errors is not None and isinstance(error, errors.LambdaTelemetryError | errors.LambdaTelemetryWarning)
     if last is not None and (ours or raised_in == f"{PACKAGE}.views.assertions"):
         last.tb_next = None
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from ..sandbox.places import Place
     from ..sandbox.sandbox import Sandbox
 
 PACKAGE = __package__.partition(".")[0]
@@ -29,18 +30,25 @@ class Session:
         self.raised: BaseException | None = None
 
     def timelines(self) -> list[str]:
-        """What happened during this test, one text for each environment in which something did."""
-        return [_shortened(one.timeline()) for one in self.sandboxes if one.has_news]
+        """What happened during this test, one text for its own environment and each other in which something did."""
+        return [_shortened(one.timeline()) for one in self.sandboxes if one.shared or one.has_news]
 
     def violations(self) -> str | None:
         """What extensions did wrong and nobody was told yet, as one text; it is told now."""
         found = [text for one in self.sandboxes if (text := one.take_violations()) is not None]
         return "\n\n".join(found) or None
 
-    def tell_suspicions(self) -> None:
-        """Warn of what is suspicious and no violation."""
+    def tell_suspicions(self, item: pytest.Item) -> None:
+        """Warn of what is suspicious and no violation, at the end of this test. Raises where that is an error."""
+        errors: list[Warning] = []
         for sandbox in self.sandboxes:
-            sandbox.unawaited.tell()
+            try:
+                sandbox.tell_suspicions(_place_of(item), failed=self.outcome_is_known)
+            except Warning as error:
+                errors.append(error)
+        if errors:
+            self.raised = errors[0]
+            raise errors[0]
 
     def end_test(self) -> None:
         """What happens from now on belongs to the next test."""
@@ -87,6 +95,13 @@ def whole_number(config: pytest.Config, name: str, least: int, most: int | None)
         upper = f" to {most}" if most is not None else " or more"
         raise pytest.UsageError(f"{name} = {value!r} is not valid: it must be a whole number, {least}{upper}")
     return number
+
+
+def _place_of(item: pytest.Item) -> Place:
+    from ..sandbox.places import Place
+
+    path, line, _ = item.reportinfo()
+    return Place(str(path), (line or 0) + 1, getattr(getattr(item, "module", None), "__name__", None))
 
 
 def _shortened(text: str) -> str:

@@ -5,6 +5,7 @@ and profiles.py have the tables). Faults are collected in the reference's listin
 protocol, URI (and port), types, buffering, maxItems, maxBytes, timeoutMs, then unknown fields.
 """
 
+import difflib
 import re
 import string
 from collections.abc import Collection, Iterable, Mapping
@@ -30,6 +31,8 @@ _URI = re.compile(
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # \s: every Unicode space
 
+_LONGEST_NAME = 60  # of a field that is not known, cut there in what is told of it
+
 _BODY_RULE = "the body of Subscribe is one JSON object in UTF-8: no expressions, no NaN, no key twice"
 _DESTINATION_RULE = (
     'destination is an object such as {"protocol": "HTTP", "URI": "http://sandbox.localdomain:8080/path"}'
@@ -52,7 +55,7 @@ class Accepted:
     """A Subscribe body that Lambda takes.
 
     `types` are as sent; `buffering` has the defaults of the profile filled in; `warnings` are lines for the journal
-    about what Lambda lets pass; `body` is the decoded JSON.
+    about what Lambda lets pass, and `ignored` about fields that have no effect; `body` is the decoded JSON.
     """
 
     schema_version: str
@@ -60,6 +63,7 @@ class Accepted:
     destination: Destination
     buffering: Buffering
     warnings: tuple[str, ...]
+    ignored: tuple[str, ...]
     body: object
 
 
@@ -107,6 +111,7 @@ def validate_body(
         destination=destination,
         buffering=buffering,
         warnings=tuple(reading.warnings),
+        ignored=tuple(reading.ignored),
         body=body,
     )
 
@@ -120,6 +125,7 @@ class _Reading:
     loopback: bool
     found: list[tuple[Kind, Fault]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
 
     def fault(self, kind: Kind, message: str, rule: str) -> None:
         self.found.append((kind, Fault(message, rule)))
@@ -150,9 +156,10 @@ class _Reading:
         self.fault(Kind.UNDECODABLE, f"{name} should be {_one_of(valid)}", f"{rule}; {shown(value)} arrived")
         return None
 
-    def warn_of_unknown(self, holder: Mapping[str, object], name: str, known: Collection[str]) -> None:
-        self.warnings += [
-            f"{name} has the unknown field `{printable(key)}`, which Lambda ignores; it knows {_listed(known)}"
+    def note_unknown(self, holder: Mapping[str, object], name: str, known: Collection[str]) -> None:
+        self.ignored += [
+            f"{name} has the unknown field `{printable(key[:_LONGEST_NAME])}`, which Lambda ignores"
+            f"{_nearest(key, known)}; it knows {_listed(known)}"
             for key in holder
             if key not in known
         ]
@@ -177,7 +184,7 @@ class _Reading:
         given = self.read(body, "destination", dict, _DESTINATION_RULE)
         if given is None:
             return None
-        self.warn_of_unknown(given, "destination", contract.DESTINATION_FIELDS)
+        self.note_unknown(given, "destination", contract.DESTINATION_FIELDS)
         protocol = self.choice(given, "protocol", contract.PROTOCOLS, _PROTOCOL_RULE)
         http, tcp = protocol == "HTTP", protocol == "TCP"  # neither: only what is wrong with both is a fault
         port_required = profiles.TCP_PORT_REQUIRED.under(self.profile)
@@ -283,7 +290,7 @@ class _Reading:
 
     def buffering(self, body: Mapping[str, object]) -> Buffering:
         given = self.read(body, "buffering", dict, _BUFFERING_RULE, required=False) or {}
-        self.warn_of_unknown(given, "buffering", contract.BUFFERING_LIMITS)
+        self.note_unknown(given, "buffering", contract.BUFFERING_LIMITS)
         max_items = self.api.own(profiles.MAX_ITEMS.under(self.profile))
         return Buffering(
             max_items=self.limited(given, "maxItems", max_items),
@@ -318,6 +325,13 @@ def _is_single_event(value: object) -> bool:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
+
+
+def _nearest(key: str, known: Iterable[str]) -> str:
+    """The field that a misspelt one was probably meant to be: timeoutMs for timeout_ms."""
+    plain = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(key.replace("_", "").lower()[:_LONGEST_NAME], plain, n=1)
+    return f" (did you mean `{plain[near[0]]}`?)" if near else ""
 
 
 def _one_of(valid: Collection[str]) -> str:

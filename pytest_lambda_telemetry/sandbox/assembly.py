@@ -44,6 +44,7 @@ from .reception import LoopReport, Reception
 from .sandbox import Sandbox
 from .stage import Stage
 from .stand_in import StandIn
+from .suspicions import Suspicions
 from .violations import Violations, describe_thread_death
 from .waits import Waits
 
@@ -106,6 +107,7 @@ def _connect(
     def fold(fact: Fact) -> None:
         recordings.take(fact)
         arrivals.take(fact)
+        suspicions.take(fact)
         if isinstance(fact, Dropped):
             audit.dropped(fact)
         lock.notify_all()  # whoever waits for something looks again
@@ -117,6 +119,7 @@ def _connect(
     extensions, phases = Extensions(), Phases(lock)
     violations = Violations(settings.strict)
     plan = Plan(seed)
+    suspicions = Suspicions(lock, turns, plan, violations)
     children = Children(
         lock=lock,
         journal=journal,
@@ -143,6 +146,7 @@ def _connect(
         listeners=listeners,
         violations=violations,
         has_crashed=children.has_crashed,
+        process_of=children.of,
     )
     outbox = Outbox(
         lock=lock,
@@ -227,6 +231,7 @@ def _connect(
         profile=profile,
         seed=seed,
         lock=lock,
+        journal=journal,
         moments=moments,
         engine=engine,
         extensions=extensions,
@@ -256,6 +261,7 @@ def _connect(
         phases=phases,
         children=children,
         violations=violations,
+        suspicions=suspicions,
         audit=audit,
         waits=waits,
         stage=stage,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from threading import Condition
 
 from ..engine.recordings import Progress, Recordings
+from ..host.process import ExtensionProcess, last_output
 from ..model.facts import Called, Dropped
 from ..model.records import Attempt, Subscription, summary
 from ..protocol.contract import LOGS, TELEMETRY
@@ -30,12 +31,14 @@ class Audit:
         listeners: Listeners,
         violations: Violations,
         has_crashed: Callable[[str], bool],
+        process_of: Callable[[str], ExtensionProcess | None],
     ) -> None:
         self._lock = lock
         self._recordings = recordings
         self._listeners = listeners
         self._violations = violations
         self._has_crashed = has_crashed
+        self._process_of = process_of
         self._told: set[Subscription] = set()
         self._dropped: dict[Subscription, int] = {}
 
@@ -54,7 +57,8 @@ class Audit:
                     text = self._finding(subscription, failing, at_the_end=at_the_end)
                     if text is not None:
                         self._told.add(subscription)
-                        self._violations.add(text)
+                        process = self._process_of(subscription.extension_name)
+                        self._violations.add(text + last_output(process))
 
     def _finding(self, subscription: Subscription, failing: Sequence[Progress], *, at_the_end: bool) -> str | None:
         genuine = [[one for one in progress.attempts if not one.injected] for progress in failing]

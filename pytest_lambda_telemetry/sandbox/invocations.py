@@ -8,8 +8,11 @@ from threading import Condition
 from ..api.parties import Extensions
 from ..engine.moments import Moments
 from ..engine.run import Engine
+from ..engine.subscriber import Subscriber
 from ..engine.turns import Interrupted
 from ..model.errors import LambdaTelemetryError, MisuseError
+from ..model.facts import AskedEarly
+from ..model.ports import Recorder
 from ..protocol.profiles import Profile
 from ..protocol.states import Phase, Trigger
 from ..settings import Settings
@@ -34,6 +37,7 @@ class Invocations:
         profile: Profile,
         seed: str,
         lock: Condition,
+        journal: Recorder,
         moments: Moments,
         engine: Engine,
         extensions: Extensions,
@@ -45,6 +49,7 @@ class Invocations:
         self._profile = profile
         self._seed = seed
         self._lock = lock
+        self._journal = journal
         self._moments = moments
         self._engine = engine
         self._extensions = extensions
@@ -165,6 +170,8 @@ class Invocations:
         if overhead_ms != 0 and not late:
             until_us = limit_us if overhead_ms is None else min(limit_us, done_us + round(overhead_ms * 1000))
             engine.advance_until(lambda: engine.delivered(marks), until_us)
+        if invocation.outcome == "completed":
+            self._note_early(invocation, marks, limit_us)
         report = of.report(
             invocation.status,
             error_type,
@@ -173,6 +180,15 @@ class Invocations:
             init_duration_ms=stage.take_charged_init_ms(),
         )
         stage.carry_out([report, *of.closed()])
+
+    def _note_early(self, invocation: Invocation, marks: dict[Subscriber, int], limit_us: int) -> None:
+        """Who asked before runtimeDone and is frozen now without telemetry that it would have got by waiting."""
+        with self._lock:
+            for subscriber, mark in marks.items():
+                waiting, left = subscriber.buffer.waiting, mark - subscriber.buffer.settled
+                asked = subscriber.name in invocation.ready_before_runtime_done
+                if asked and left > 0 and waiting[0].due_us <= limit_us and not waiting[0].attempts:
+                    self._journal.add(AskedEarly(subscriber.name, invocation.request_id, left))
 
     def _let_run(self, invocation: Invocation, started_us: int, limit_us: int, duration_ms: float | None) -> float:
         """Let the function run for as long as it was to, at most until its time-out; how long it ran, in ms."""

@@ -18,6 +18,7 @@ from ..model.records import Subscription
 from ..protocol.contract import Refusal
 from .delivery_faults import DeliveryFault, in_words, parse_fault, reaches_listener, send_with_fault
 from .listeners import Listeners
+from .places import Place
 
 DELIVERY = "delivery"
 
@@ -26,12 +27,12 @@ _FORBIDDEN = {"subscribe": "Telemetry.AccessDenied", "register": "Extension.Regi
 _MESSAGES = {500: "Internal Server Error"}
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Planned:
     """One misfortune: `what` happens to the next `times` that pass at `where` (DELIVERY, or a route) and match.
 
     `chance` lets it happen to a part of them only. `said` is the call of the test that asked for it, and `meant` what
-    it waits for; nobody misses one that no test asked for.
+    it waits for; nobody misses one that no test asked for. `place` is the line of that call.
     """
 
     where: str
@@ -42,6 +43,15 @@ class Planned:
     said: str = ""
     meant: str = ""
     used: bool = False
+    place: Place | None = None
+
+    @property
+    def complaint(self) -> str:
+        """What to say of one that nothing has met."""
+        return (
+            f"{self.said} was never used: {self.meant} came after it. Ask for it ahead of what it is meant for, or"
+            " leave it out"
+        )
 
 
 class Plan:
@@ -65,14 +75,14 @@ class Plan:
         what = self._next(DELIVERY, subscription)
         return None if isinstance(what, Refusal) else what
 
-    def unused(self) -> list[str]:
-        """What a test asked for and nothing has met so far, a text for each; what was met once has done its work."""
-        return [
-            f"{planned.said} was never used: {planned.meant} came after it. Ask for it ahead of what it is meant for,"
-            " or leave it out"
-            for planned in self._planned
-            if planned.said and not planned.used
-        ]
+    @property
+    def asked_for(self) -> list[Planned]:
+        """What a test asked for and is still to come, oldest first."""
+        return [planned for planned in self._planned if planned.said]
+
+    def unused(self) -> list[Planned]:
+        """What a test asked for and nothing has met so far; what was met once has done its work."""
+        return [planned for planned in self.asked_for if not planned.used]
 
     def _next(self, where: str, subject: object) -> DeliveryFault | Refusal | None:
         for planned in self._planned:

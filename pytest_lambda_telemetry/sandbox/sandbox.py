@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -17,6 +18,7 @@ from ..engine.turns import Turns
 from ..host.environ import ENVIRON, Frame, child_variables
 from ..integrations import passthrough
 from ..model.errors import MisuseError
+from ..model.event import Event
 from ..model.facts import Hinted
 from ..protocol.states import Phase, Trigger
 from ..settings import Settings
@@ -27,13 +29,15 @@ from .audit import Audit
 from .children import Children
 from .invocations import Invocations
 from .loops import in_event_loop
+from .outlook import outlook
 from .phases import Phases
+from .places import Place, caller
 from .plan import Plan
 from .player import Player
 from .process_wide import IDENTIFIERS
 from .stage import Stage
 from .stand_in import StandIn
-from .unawaited import Unawaited
+from .suspicions import Suspicions
 from .violations import Violations
 from .waits import Waits
 
@@ -68,6 +72,7 @@ class Sandbox:
     phases: Phases
     children: Children
     violations: Violations
+    suspicions: Suspicions
     audit: Audit
     waits: Waits
     stage: Stage
@@ -75,7 +80,6 @@ class Sandbox:
     player: Player
     stand_in: StandIn
     undo: contextlib.ExitStack
-    unawaited: Unawaited = field(default_factory=Unawaited)
     _frame: Frame | None = None
     _told_up_to: int = field(default=0)
 
@@ -187,9 +191,21 @@ class Sandbox:
         return entries(self.facts())
 
     def timeline(self) -> str:
-        """The same as text, with how far time has moved since."""
+        """The same as text, with how far time has moved since, and what is still to come."""
         with self.lock:
-            return timeline(self.entries(), self.journal.forgotten, self.now_and_elapsed()[1])
+            now_us = self.moments.look()[1]
+            pending = outlook(
+                self.engine.subscribers,
+                self.recordings,
+                self.children,
+                self.plan,
+                now_us=now_us,
+                frozen=self.clock.frozen,
+                ended=self.closed,
+            )
+            return timeline(
+                self.entries(), self.journal.forgotten, timedelta(microseconds=now_us), pending=pending.lines
+            )
 
     @property
     def has_news(self) -> bool:
@@ -206,6 +222,18 @@ class Sandbox:
         with self.lock:
             text = self.violations.take()
         return text if self.settings.strict else None
+
+    def note_emitted(self, events: Sequence[Event]) -> None:
+        """The test is about to emit these: does anybody get them?"""
+        if self.phases.init_over:
+            self.suspicions.emitted(events, self.engine.subscribers)
+
+    def tell_suspicions(self, place: Place | None = None, *, failed: bool = False) -> None:
+        """Warn of what is suspicious, at the end of a test, whose line is `place`, or where a block is left.
+
+        No error comes of a warning where the test has `failed`.
+        """
+        self.suspicions.tell_at_the_end(place or caller(), over=self.closed, failed=failed)
 
     def cover_mocks(self) -> None:
         """Let calls to us pass through mocking libraries, also those that were imported since."""

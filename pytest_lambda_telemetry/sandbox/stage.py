@@ -13,7 +13,7 @@ from typing import cast
 from ..api.parties import Extensions, LiveExtension
 from ..engine.clock import Clock
 from ..engine.run import Engine
-from ..host.process import ExtensionProcess
+from ..host.process import ExtensionProcess, last_output
 from ..integrations import foreign_clock
 from ..model.checks import is_one_of, quoted, require
 from ..model.event import Event
@@ -229,7 +229,7 @@ class Stage:
                 f"extension-timeout: extension {name!r} did not ask for its next event within {seconds:g} s (real) of"
                 f" {when}.\n  On Lambda the phase then ends as a time-out. Let it GET"
                 " /2020-01-01/extension/event/next; extension_timeout_s allows more time."
-                f"{self._still_buffered(name)}"
+                f"{self._still_buffered(name)}{last_output(self._children.of(name))}"
             )
         else:
             text = self._children.never_registered(name, f"within {seconds:g} s (real) of {when}")

@@ -2,14 +2,13 @@
 
 import inspect
 import sys
-import warnings
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial, update_wrapper
 from types import FrameType, MethodType
 from typing import Any, TypeVar, cast
 
-from ..model.errors import LambdaTelemetryWarning
+from .places import Place, place_of
 
 F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, object]])
 
@@ -18,8 +17,7 @@ F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, object]])
 class _Call:
     what: str
     coroutine: Coroutine[Any, Any, object]
-    file: str
-    line: int
+    place: Place
 
     @property
     def begun(self) -> bool:
@@ -35,16 +33,17 @@ class Unawaited:
     def note(self, what: str, coroutine: Coroutine[Any, Any, object], caller: FrameType) -> None:
         """This call was made there, and is to be awaited."""
         self._calls = [one for one in self._calls if not one.begun]
-        self._calls.append(_Call(what, coroutine, caller.f_code.co_filename, caller.f_lineno))
+        self._calls.append(_Call(what, coroutine, place_of(caller)))
 
-    def tell(self) -> None:
-        """A LambdaTelemetryWarning for each call that was never awaited, at the line that made it; they are over."""
+    def take(self) -> list[tuple[str, Place]]:
+        """A text for each call that was never awaited, and the line that made it; they are over."""
         forgotten, self._calls = [one for one in self._calls if not one.begun], []
         for one in forgotten:
             one.coroutine.close()
-        for one in forgotten:
-            text = f"{one.what} was called and never awaited, so it did nothing: write `await` before it"
-            warnings.warn_explicit(text, LambdaTelemetryWarning, one.file, one.line)
+        return [
+            (f"{one.what} was called and never awaited, so it did nothing: write `await` before it", one.place)
+            for one in forgotten
+        ]
 
 
 def noted(method: F) -> F:
@@ -73,5 +72,5 @@ class _Noted(partial[Any]):
         method = cast(MethodType, self.func)
         sandbox = method.__self__._opened  # type: ignore[attr-defined]  # the environment; before its start it has none
         if sandbox is not None:
-            sandbox.unawaited.note(f"{method.__name__}()", coroutine, sys._getframe(1))
+            sandbox.suspicions.unawaited.note(f"{method.__name__}()", coroutine, sys._getframe(1))
         return coroutine

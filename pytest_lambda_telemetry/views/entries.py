@@ -152,6 +152,12 @@ _TELLERS: dict[type, Callable[[Any], Line]] = {  # Any: each teller takes the cl
         "did not ask for its next event" if fact.registered else "did not register",
         "extension-timeout",
     ),
+    facts.AskedEarly: lambda fact: (
+        "note",
+        fact.who,
+        f"asked for its next event before runtimeDone: {fact.count} events come late",
+        "",
+    ),
     facts.Emitted: _emitted,
     facts.Replayed: lambda fact: ("event", "Lambda", f"replay of {len(fact.numbers)} early events", fact.who),
     facts.InitTelemetryLost: lambda fact: (

@@ -21,10 +21,13 @@ class Line(Protocol):
 _WIDEST = 60
 
 
-def timeline(entries: Sequence[Line], forgotten: int = 0, now: timedelta | None = None) -> str:
+def timeline(
+    entries: Sequence[Line], forgotten: int = 0, now: timedelta | None = None, *, pending: Sequence[str] = ()
+) -> str:
     """Virtual time, who, what and verdict in columns.
 
-    A first line says how many older entries are gone, a last one how far time has moved since the newest.
+    A first line says how many older entries are gone, a last one how far time has moved since the newest; behind that
+    comes what is `pending`.
     """
     rows = [(_offset(entry.elapsed), *map(_plain, (entry.who, entry.what, entry.verdict))) for entry in entries]
     if now is not None and entries and now > entries[-1].elapsed:
@@ -34,7 +37,7 @@ def timeline(entries: Sequence[Line], forgotten: int = 0, now: timedelta | None 
     for time, who, what, verdict in rows:
         line = f"{time:>{widths[0]}}  {who:<{widths[1]}}  {what:<{widths[2]}}  {verdict}"
         lines.append(line.rstrip())
-    return "\n".join(lines)
+    return "\n".join([*lines, *map(_plain, pending)])
 
 
 def _offset(elapsed: timedelta) -> str:

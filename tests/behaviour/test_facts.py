@@ -5,7 +5,15 @@ from collections import defaultdict
 
 import pytest
 
-from pytest_lambda_telemetry import BufferingOptions, LambdaTelemetry, LambdaTelemetryError, Retry, Settings, events
+from pytest_lambda_telemetry import (
+    BufferingOptions,
+    LambdaTelemetry,
+    LambdaTelemetryError,
+    LambdaTelemetryWarning,
+    Retry,
+    Settings,
+    events,
+)
 from pytest_lambda_telemetry.environment import over
 from pytest_lambda_telemetry.model import facts
 from pytest_lambda_telemetry.sandbox.assembly import assemble
@@ -129,7 +137,9 @@ def test_many_small_events_are_bounded_by_what_they_cost_and_not_by_their_bytes_
     fake = over(sandbox)
     try:
         fake.end_init()
-        said = [fake.emit(events.function("x")) for _ in range(2_000)]
+        with pytest.warns(LambdaTelemetryWarning, match="nothing is subscribed") as told:
+            said = [fake.emit(events.function("x")) for _ in range(2_000)]
+        assert len(told) == 1
         assert len(said) == 2_000
         assert len(sandbox.journal._held) <= 100 * 1024 // 400
     finally:

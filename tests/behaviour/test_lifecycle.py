@@ -13,6 +13,7 @@ from freezegun import freeze_time
 from pytest_lambda_telemetry import (
     BufferingOptions,
     LambdaTelemetry,
+    LambdaTelemetryWarning,
     MisuseError,
     ProtocolViolation,
     Script,
@@ -314,7 +315,8 @@ def test_overhead_ms_cuts_it_short(extension: Make, lambda_telemetry: LambdaTele
     lambda_telemetry.end_init()
     lambda_telemetry.flush()
     begun = lambda_telemetry.elapsed
-    lambda_telemetry.invoke(duration_ms=50, overhead_ms=20)
+    with pytest.warns(LambdaTelemetryWarning, match="and 2 events for it were still buffered"):
+        lambda_telemetry.invoke(duration_ms=50, overhead_ms=20)
     assert ms(lambda_telemetry.elapsed - begun) == 70
     assert ext.types == COLD
     lambda_telemetry.shutdown()
@@ -329,7 +331,8 @@ def test_with_no_overhead_runtime_done_comes_with_the_next_invocation(
     ext = extension(buffering=buffering)
     lambda_telemetry.end_init()
     lambda_telemetry.flush()
-    first = lambda_telemetry.invoke(duration_ms=10, overhead_ms=0)
+    with pytest.warns(LambdaTelemetryWarning, match="asked for its next event before platform.runtimeDone"):
+        first = lambda_telemetry.invoke(duration_ms=10, overhead_ms=0)
     assert first.ready_before_runtime_done == ("ext",)
     assert "platform.runtimeDone" not in ext.types
     lambda_telemetry.invoke(duration_ms=10)

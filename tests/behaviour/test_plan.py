@@ -50,7 +50,7 @@ def test_what_nothing_has_met_is_told_in_the_words_of_the_test() -> None:
     plan.add(call_refusal("next", 500, None, None, 2))
     plan.add(Planned(where=DELIVERY, what=503))  # a scenario's, which nobody asked for in so many words
     hint = "Ask for it ahead of what it is meant for, or leave it out"
-    assert plan.unused() == [
+    assert [planned.complaint for planned in plan.unused()] == [
         "fail_next_delivery('reset', times=3, to='one', 'other') was never used: no delivery to 'one', 'other' came"
         f" after it. {hint}",
         f"fail_next_delivery(('lost-answer', 503)) was never used: no delivery came after it. {hint}",

@@ -199,11 +199,11 @@ def test_the_section_is_bounded(run: Run) -> None:
     )
     result.stdout.fnmatch_lines(
         [
-            "(the last 200 of 300 lines; print(lambda_telemetry.timeline()) in the test shows all)",
+            "(the last 200 of 302 lines; print(lambda_telemetry.timeline()) in the test shows all)",
             "+0.000s  ?  GET /x  404 *",
         ]
     )
-    assert sum("GET /x" in line for line in result.outlines if line.startswith("+")) == 200
+    assert sum("GET /x" in line for line in result.outlines if line.startswith("+")) == 198
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -290,3 +290,28 @@ def test_every_failing_test_of_a_wide_environment_has_its_section(run: Run) -> N
     result.assert_outcomes(failed=3)
     assert sum("- AWS Lambda telemetry -" in line for line in result.outlines) == 2
     result.stdout.fnmatch_lines(["+0.000s  test  function  'second'"])
+
+
+def test_a_failing_test_shows_what_is_pending_also_where_nothing_happened(run: Run) -> None:
+    result = run(
+        "from pytest_lambda_telemetry import events\n"
+        "def test_a(lambda_telemetry):\n    assert 0\n"
+        "def test_b(lambda_telemetry):\n"
+        "    with Listener() as listener:\n"
+        "        lambda_telemetry.subscribe(listener.uri)\n"
+        "        lambda_telemetry.emit(events.function('x'))\n"
+        "        assert lambda_telemetry.deliveries\n"
+    )
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*- AWS Lambda telemetry -*",
+            "pending:",
+            "  nothing is subscribed",
+            "*- AWS Lambda telemetry -*",
+            "+0.000s  test            function            'x'",
+            "pending:",
+            "  1 event buffered for 'test-extension', due in 1000 ms: advance(ms=1000)",
+        ],
+        consecutive=False,
+    )

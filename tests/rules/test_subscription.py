@@ -71,6 +71,7 @@ def test_a_small_body_gets_the_defaults() -> None:
         destination=Destination(protocol="HTTP", uri=URI, host="sandbox.localdomain", port=8080, path="/"),
         buffering=Buffering(max_items=1000, max_bytes=262_144, timeout_ms=1000),
         warnings=(),
+        ignored=(),
         body=sent,
     )
 
@@ -484,14 +485,21 @@ def test_another_content_type_is_a_warning(content_type: str | None, expected: t
     assert accepted(body(), content_type=content_type).warnings == expected
 
 
-def test_unknown_fields_inside_an_object_are_warnings() -> None:
-    verdict = accepted(to(URI, Port=1) | {"buffering": {"maxitems": 1}})
-    assert verdict.warnings == (
-        "destination has the unknown field `Port`, which Lambda ignores;"
+def test_unknown_fields_inside_an_object_are_ignored_and_told() -> None:
+    buffering = {"timeout_ms": 25, "maxIttems": 1, "x" * 1_000_000: 1, "size": 2}
+    verdict = accepted(to(URI, Port=1) | {"buffering": buffering})
+    assert verdict.warnings == ()
+    known = "it knows `maxItems`, `maxBytes`, `timeoutMs`"
+    told = [line for line in verdict.ignored if "xxx" not in line]
+    assert len(told) == len(verdict.ignored) - 1
+    assert max(map(len, verdict.ignored)) < 200
+    assert told == [
+        "destination has the unknown field `Port`, which Lambda ignores (did you mean `port`?);"
         " it knows `protocol`, `URI`, `port`, `method`, `encoding`",
-        "buffering has the unknown field `maxitems`, which Lambda ignores;"
-        " it knows `maxItems`, `maxBytes`, `timeoutMs`",
-    )
+        f"buffering has the unknown field `timeout_ms`, which Lambda ignores (did you mean `timeoutMs`?); {known}",
+        f"buffering has the unknown field `maxIttems`, which Lambda ignores (did you mean `maxItems`?); {known}",
+        f"buffering has the unknown field `size`, which Lambda ignores; {known}",
+    ]
 
 
 # The Logs API
@@ -653,7 +661,7 @@ def check_verdict(raw: bytes, profile: Profile, api: Api) -> None:
         for fault in verdict.faults:
             f"{fault.message}: {fault.rule}".encode()
         return
-    "".join(verdict.warnings).encode()
+    "".join([*verdict.warnings, *verdict.ignored]).encode()
     assert verdict.schema_version in api.schema_versions
     assert set(verdict.types) <= set(contract.TYPES)
     assert verdict.destination.port in contract.PORTS

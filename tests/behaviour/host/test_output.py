@@ -161,3 +161,32 @@ def test_every_line_is_taken_or_counted(pieces: list[bytes]) -> None:
     assert len(taken) + dropped_lines == len(every)
     if all(line.isascii() for line in every):
         assert sum(map(len, taken)) + dropped_bytes == sum(map(len, every))
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", "    (no output)"),
+        (b"one\r\n\ntwo", "    one\n    \n    two"),
+        (b"x" * 301 + b"\n" + b"y" * 300, f"    {'x' * 300}…\n    {'y' * 300}"),
+        (
+            b"\n".join(b"%d" % one for one in range(11)),
+            "    … 1 earlier line\n" + "\n".join(f"    {n}" for n in range(1, 11)),
+        ),
+    ],
+    ids=["nothing", "a few", "long", "many"],
+)
+def test_a_message_shows_the_last_lines_indented_and_bounded(data: bytes, expected: str) -> None:
+    output = Output()
+    output.feed(data)
+    assert output.last_lines == expected
+
+
+def test_the_lines_that_are_not_shown_are_counted_also_when_they_are_forgotten() -> None:
+    output = Output()
+    for begin in range(0, 500_000, 1_000):
+        output.feed(b"".join(b"%07d\n" % one for one in range(begin, begin + 1_000)))
+    assert output.text.startswith("[")
+    assert output.last_lines == "\n".join(
+        ["    … 499,990 earlier lines", *(f"    0{n}" for n in range(499_990, 500_000))]
+    )
