@@ -15,7 +15,7 @@ from ..protocol import calls, contract
 from ..protocol.contract import TELEMETRY, Refusal
 from ..protocol.profiles import Profile
 from ..protocol.registration import unknown_identifier
-from ..protocol.strict_json import Body, DecodeError, decode, read
+from ..protocol.strict_json import Body, read
 from ..wire.exchange import HttpRequest, HttpResponse, Malformed
 from .exchange import Answer, ApiCall, error_answer, refusal_answer
 from .extensions_api import ExtensionsApi
@@ -164,17 +164,15 @@ class Desk:
         """Record what a call was answered, and let the environment know what it left behind."""
         request = call.request
         body = answer.refusal.written(self._profile) if answer.refusal else answer.body
+        call.content.answer = body
         fact = Called(
             who=answer.who or request.headers.get(calls.NAME) or "?",
             request=Request(
                 method=request.method,
                 path=request.target,
-                headers=request.headers,
-                body=call.body.value,
-                raw=request.body,
                 status=answer.status,
-                response=_decoded(body),
                 at=call.at,
+                content=call.content,
             ),
             error=answer.error,
             outcome=answer.outcome,
@@ -217,11 +215,3 @@ class Desk:
     def _stood_in(self, fact: StoodIn) -> None:
         self._journal.add(fact)
         self._reception.stood_in(fact)
-
-
-def _decoded(raw: bytes) -> object:
-    """An answer of ours as JSON, None where it has no body."""
-    try:
-        return decode(raw)
-    except DecodeError:
-        return None

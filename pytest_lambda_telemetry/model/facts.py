@@ -15,6 +15,8 @@ from .records import Attempt, Extension, Payload, Rejection, Request, Subscripti
 Numbers = Sequence[int]
 """Serial numbers of events, in order; a `range` wherever they follow one another, so that a million cost nothing."""
 
+_BATCH_BYTES, _TYPE_BYTES, _SEGMENT_BYTES = 200, 8, 60
+
 # -- what extensions ask for -------------------------------------------------------------------------------------------
 
 
@@ -43,7 +45,6 @@ class Refused:
     status: int
     error_type: str
     message: str
-    raw: bytes
     call: Rejection
     """The refused call as a test reads it."""
     rules: tuple[tuple[str, str], ...] = ()
@@ -226,6 +227,11 @@ class SentBatch:
     types: tuple[str, ...]
     segments: tuple[Numbers, ...]
     payload: Payload
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes beside its payload."""
+        return _BATCH_BYTES + _TYPE_BYTES * len(self.types) + _SEGMENT_BYTES * len(self.segments)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ from ..api.parties import Extensions
 from ..api.subscribe_api import SubscribeApi
 from ..engine.clock import Clock, SystemClock
 from ..engine.feedback import LoopWatch
-from ..engine.journal import DEFAULT_LIMIT, Journal
+from ..engine.journal import Journal
 from ..engine.moments import Moments
 from ..engine.outbox import Outbox
 from ..engine.recordings import Recordings
+from ..engine.retention import DEFAULT_LIMIT, Retention
 from ..engine.run import Engine
 from ..engine.turns import Turns
 from ..host.addresses import own_address
@@ -101,7 +102,8 @@ def _connect(
         region=settings.region,
     )
 
-    recordings, arrivals = Recordings(limit), Arrivals(limit)
+    retention = Retention(limit)
+    recordings, arrivals = Recordings(retention), Arrivals(limit)
 
     def fold(fact: Fact) -> None:
         recordings.take(fact)
@@ -113,7 +115,7 @@ def _connect(
     turns = Turns(lock, abandon=sender.abandon)
     turns.at_end.append(sender.end_call)
     moments = Moments(clock, turns, lock)
-    journal = Journal(moments.look, fold, limit)
+    journal = Journal(moments.look, fold, retention)
     extensions, phases = Extensions(), Phases(lock)
     violations = Violations(settings.strict)
     plan = Plan(seed)
