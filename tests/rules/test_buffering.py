@@ -142,10 +142,10 @@ def test_a_loss_after_an_announcement_was_lost_is_announced_by_itself() -> None:
     buffer.begin()
     fill(buffer, [LINE])
     buffer.failed(None, "refused")
-    assert buffer.loss_to_announce is None
+    assert loss_of(buffer) is None
     buffer.begin()
     buffer.failed(None, "refused")
-    loss = buffer.loss_to_announce
+    loss = loss_of(buffer)
     assert loss is not None
     assert (loss.records, loss.size) == (8, 800)
 
