@@ -165,7 +165,7 @@ def test_every_delivery_has_the_content_order_and_moment_of_the_model(
     play(first, second, steps, schedule, [("thaw",), ("advance", 30_000), ("flush", None)])
 
 
-@settings(derandomize=True, deadline=None, max_examples=100, database=None)
+@settings(derandomize=True, deadline=None, max_examples=40, database=None)
 @given(
     first=patient_subscribers,
     second=patient_subscribers,
