@@ -22,10 +22,14 @@ _BATCH_BYTES, _TYPE_BYTES, _SEGMENT_BYTES = 200, 8, 60
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """An extension was let in; `extension` is how it stood then."""
+    """An extension was let in; `extension` is how it stood then.
+
+    `outlived` describes the thread that called, where it was started during an earlier test.
+    """
 
     extension: Extension
     internal: bool = False
+    outlived: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,10 @@ class Subscribed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A call was refused; `route` is its name in `reject_next`. `injected`: the test itself asked for it."""
+    """A call was refused; `route` is its name in `reject_next`. `injected`: the test itself asked for it.
+
+    `outlived` is as in Registered; `holder` describes such a thread that has the name which was asked for.
+    """
 
     route: str
     who: str | None
@@ -49,6 +56,8 @@ class Refused:
     """The refused call as a test reads it."""
     rules: tuple[tuple[str, str], ...] = ()
     injected: bool = False
+    outlived: str = ""
+    holder: str = ""
 
     @property
     def rejection(self) -> Rejection | None:
@@ -331,10 +340,14 @@ class UnknownName:
 
 @dataclass(frozen=True, slots=True)
 class ThreadDied:
-    """A thread of this process has died of an exception; `words` are the exception's, with its last line."""
+    """A thread of this process has died of an exception; `words` are the exception's, with its last line.
+
+    `outlived` is as in Registered.
+    """
 
     who: str
     words: str
+    outlived: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class Violations:
 
     def refused(self, refused: Refused) -> None:
         """A call was refused: expected by a block around it, made up by the test, or a violation."""
-        covered = refused.injected or self.ending
+        covered = refused.injected or self.ending or bool(refused.outlived)  # the last: it is an earlier test's
         for expectation in self.expected:
             if expectation.route == refused.route:
                 covered = expectation.covers(refused.call) or covered
@@ -136,11 +136,16 @@ def describe_refusal(call: str, refused: Refused) -> str:
         f"  answered: {shortened(refused.message, _SHOWN_BODY)}",
         f"  body:     {show_body(refused.call.raw)}",
         *(line for fault in refused.rules[:_SHOWN_FAULTS] for line in _fault(*fault)),
+        *([_holder(refused)] if refused.holder else []),
         *([f"  … and {more} more faults"] if (more := len(refused.rules) - _SHOWN_FAULTS) > 0 else []),
         "  On Lambda this fails the extension, and with it every invocation. If the test means it to be refused, wrap"
         f" it in expect_rejection({route}); strict=False turns this check off.",
     ]
     return "\n".join(lines)
+
+
+def _holder(refused: Refused) -> str:
+    return f"  {refused.who!r} is registered already, by {refused.holder}: let that test wait until it has ended."
 
 
 def _fault(message: str, rule: str) -> tuple[str, str]:
