@@ -62,7 +62,10 @@ class Recorded:
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """Every request that was answered, oldest first; a poll is there once it is answered."""
+        """Every request that was answered, oldest first; a poll is there once it is answered.
+
+        Of very many the newest, with headers and bodies as far as they fit (`lambda_telemetry_journal_limit`).
+        """
         return self._read(lambda sandbox: tuple(sandbox.recordings.requests))
 
     @property
@@ -77,12 +80,12 @@ class Recorded:
 
     @property
     def rejections(self) -> tuple[Rejection, ...]:
-        """Every Subscribe that was refused, expected or not."""
+        """Every Subscribe that was refused, expected or not; of very many the newest, as in `requests`."""
         return self._read(lambda sandbox: tuple(sandbox.recordings.rejections))
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
-        """Every batch that was sent or tried, as it stands now."""
+        """Every batch that was sent or tried, as it stands now; of very many the newest, as in `requests`."""
         return self._read(lambda sandbox: sandbox.recordings.deliveries)
 
     @property
@@ -152,13 +155,13 @@ class Recorded:
         """The records of acknowledged events of one type, in order of arrival, as they were sent.
 
         Raises MisuseError for a type that no event has, LambdaTelemetryError where the journal's limit made it let the
-        bytes go.
+        bytes, or whole deliveries, go.
         """
         require(isinstance(type, str), "type", type, "one event type, such as 'function'")
         self._event_types([type])
         sandbox = self._sandbox
         with sandbox.lock:
-            batches = targets.those_to(sandbox, to, sandbox.arrivals.acknowledged, attrgetter("subscription"))
+            batches = targets.those_to(sandbox, to, sandbox.recordings.acknowledged, attrgetter("subscription"))
         return tuple(
             event["record"]
             for batch in batches

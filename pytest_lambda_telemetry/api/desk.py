@@ -3,11 +3,12 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime
 from threading import Condition
 from typing import Protocol
 
-from ..model.facts import Called, Outcome, Registered, StoodIn, Stray, Subscribed, Unhandled
+from ..model.facts import Called, Outcome, Refused, Registered, StoodIn, Stray, Subscribed, Unhandled
 from ..model.headers import Headers
 from ..model.ports import Recorder
 from ..model.records import Request
@@ -15,7 +16,7 @@ from ..protocol import calls, contract
 from ..protocol.contract import TELEMETRY, Refusal
 from ..protocol.profiles import Profile
 from ..protocol.registration import unknown_identifier
-from ..protocol.strict_json import Body, DecodeError, decode, read
+from ..protocol.strict_json import Body, read
 from ..wire.exchange import HttpRequest, HttpResponse, Malformed
 from .exchange import Answer, ApiCall, error_answer, refusal_answer
 from .extensions_api import ExtensionsApi
@@ -44,7 +45,8 @@ class Reception(Protocol):
 class Desk:
     """Lambda's side of the Extensions, Telemetry and Logs APIs for one environment.
 
-    `lock` is the environment's; `is_stray` knows the identifiers of earlier tests; within `one_moment` everything is
+    `lock` is the environment's; `is_stray` knows the identifiers of earlier tests, `outlived` their
+    threads, by the port they call from; within `one_moment` everything is
     recorded at the same time: one look at the clock for one request.
     """
 
@@ -55,6 +57,7 @@ class Desk:
         profile: Profile,
         init_over: Callable[[], bool],
         is_stray: Callable[[str], bool],
+        outlived: Callable[[int], str],
         one_moment: Callable[[], AbstractContextManager[datetime]],
         journal: Recorder,
         refusals: Refusals,
@@ -67,6 +70,7 @@ class Desk:
         self._profile = profile
         self._init_over = init_over
         self._identifier_is_stray = is_stray
+        self._outlived = outlived
         self._one_moment = one_moment
         self._journal = journal
         self._refusals = refusals
@@ -164,24 +168,37 @@ class Desk:
         """Record what a call was answered, and let the environment know what it left behind."""
         request = call.request
         body = answer.refusal.written(self._profile) if answer.refusal else answer.body
+        call.content.answer = body
         fact = Called(
             who=answer.who or request.headers.get(calls.NAME) or "?",
             request=Request(
                 method=request.method,
                 path=request.target,
-                headers=request.headers,
-                body=call.body.value,
-                raw=request.body,
                 status=answer.status,
-                response=_decoded(body),
                 at=call.at,
+                content=call.content,
             ),
             error=answer.error,
-            outcome=answer.outcome,
+            outcome=self._with_thread(answer.outcome, request.client),
         )
         self._journal.add(fact)
         self._reception.called(fact)
         return HttpResponse(status=answer.status, body=body, headers=answer.headers)
+
+    def _with_thread(self, outcome: Outcome, client: int) -> Outcome:
+        """What a call leaves behind, with the thread that made it, where that belongs to an earlier test."""
+        match outcome:
+            case Registered(extension):
+                registered = self._extensions.by_id(extension.extension_id)
+                if registered is not None and (thread := self._outlived(client)):
+                    registered.outlived = thread
+                    return replace(outcome, outlived=thread)
+            case Refused(who=str(who)) if outcome.route == "register":
+                holder = self._extensions.by_name(who)
+                return replace(outcome, outlived=self._outlived(client), holder=holder.outlived if holder else "")
+            case Refused(who=None):
+                return replace(outcome, outlived=self._outlived(client))
+        return outcome
 
     # -- without a socket ----------------------------------------------------------------------------------------------
 
@@ -217,11 +234,3 @@ class Desk:
     def _stood_in(self, fact: StoodIn) -> None:
         self._journal.add(fact)
         self._reception.stood_in(fact)
-
-
-def _decoded(raw: bytes) -> object:
-    """An answer of ours as JSON, None where it has no body."""
-    try:
-        return decode(raw)
-    except DecodeError:
-        return None

@@ -2,24 +2,32 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..model.facts import Outcome, Refused
-from ..model.records import Rejection
+from ..model.records import Content, Rejection
 from ..protocol.contract import Refusal
-from ..protocol.strict_json import Body
+from ..protocol.strict_json import Body, read
 from ..wire.exchange import HttpRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiCall:
-    """A request that found its route. `stand_in`: the test makes it, as an extension, and there is no socket."""
+    """A request on its way; `content` is what is recorded of what it carries.
+
+    `stand_in`: the test makes it, as an extension, and there is no socket.
+    """
 
     request: HttpRequest
     body: Body
     at: datetime
     stand_in: bool = False
+    content: Content = field(init=False)
+
+    def __post_init__(self) -> None:
+        content = Content(self.request.headers, self.body.raw, lambda raw: read(raw).value)
+        object.__setattr__(self, "content", content)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +71,8 @@ def refusal_answer(call: ApiCall, route: str, refusal: Refusal, who: str | None,
         error_type=refusal.error_type,
         message=refusal.message,
         faults=tuple(fault.message for fault in refusal.faults) or (refusal.message,),
-        body=call.body.value,
-        raw=call.body.raw,
         at=call.at,
+        content=call.content,
     )
     outcome = Refused(
         route=route,
@@ -73,7 +80,6 @@ def refusal_answer(call: ApiCall, route: str, refusal: Refusal, who: str | None,
         status=refusal.status,
         error_type=refusal.error_type,
         message=refusal.message,
-        raw=call.body.raw,
         call=rejection,
         rules=tuple((fault.message, fault.rule) for fault in refusal.faults),
         injected=injected,

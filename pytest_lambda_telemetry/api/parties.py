@@ -49,6 +49,8 @@ class LiveExtension:
     at: datetime
     stand_in: bool = False
     internal: bool = False
+    outlived: str = ""
+    """The thread that registered it, where that was started during an earlier test."""
     state: ExtensionState = ExtensionState.REGISTERED
     errors: list[str] = field(default_factory=list)
     api: Api | None = None

@@ -42,10 +42,8 @@ class SubscribeApi:
                 types=accepted.types,
                 destination=accepted.destination,
                 buffering=accepted.buffering,
-                body=accepted.body,
-                raw=call.body.raw,
-                headers=headers,
                 at=call.at,
+                content=call.content,
             )
             extension.api = api
             extension.subscriptions[verdict.fingerprint] = subscription

@@ -1,26 +1,19 @@
 """Everything that happened, recorded once and in order, as facts.
 
-It has a limit from the start: the bytes of deliveries and of events go first, then the oldest facts; how many there
-were stays known.
+It has a limit from the start: bodies go first, then the oldest facts; how many there were stays known.
 """
 
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-from ..model.facts import Emitted, Fact
+from ..model.facts import Attempted, Called, Emitted, Fact, StoodIn, Subscribed
+from .retention import Held, Newest, Retention, measured
 
-DEFAULT_LIMIT = 65_536
-"""Facts kept; and as many KiB of delivered bytes and emitted events."""
-_OVERHEAD_BYTES = 400
+_FACT_BYTES = 100
+"""About what a fact costs that holds no text of an extension's."""
+_EMIT_BYTES = 400
 """About what one emit costs beside its events' bytes; with many small ones it is most of what they take."""
-
-
-class Held(Protocol):
-    """Bytes that the journal may let go."""
-
-    def release(self) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,40 +35,44 @@ class Journal:
     def __init__(
         self,
         times: Callable[[], tuple[int, int]],
-        fold: Callable[[Fact], None] = lambda _fact: None,
-        limit: int = DEFAULT_LIMIT,
+        fold: Callable[[Fact], None],
+        retention: Retention,
     ) -> None:
-        self.limit = limit
         self._times = times
         self._fold = fold
+        self.retention = retention
         self._count = 0
-        # side by side, not as tuples: what holds nothing but numbers costs the garbage collector nothing
-        self._facts: deque[Fact] = deque(maxlen=limit)
-        self._walls_us: deque[int] = deque(maxlen=limit)
-        self._elapsed_us: deque[int] = deque(maxlen=limit)
-        self._held: deque[tuple[Held, int]] = deque()
-        self._held_bytes = 0
+        self._walls_us: deque[int] = deque()
+        self._elapsed_us: deque[int] = deque()
+        self._facts: Newest[Fact] = Newest(retention, self._forget_times)
 
     def add(self, fact: Fact) -> None:
         """Append one fact, stamped with the environment's time."""
         self._count += 1
         wall_us, elapsed_us = self._times()
-        self._facts.append(fact)
         self._walls_us.append(wall_us)
         self._elapsed_us.append(elapsed_us)
-        if type(fact) is Emitted:
-            self.hold(fact.held, fact.held.size + _OVERHEAD_BYTES)
-        else:
-            self._fold(fact)
+        match fact:
+            case Emitted(held=held):
+                self._facts.append(fact, _FACT_BYTES)
+                self.hold(held, held.size + _EMIT_BYTES)
+                return
+            case Attempted():
+                self._facts.append(fact, _FACT_BYTES)
+            case Called(request=one) | StoodIn(outcome=Subscribed(subscription=one)):
+                self._facts.append(fact, measured(fact))
+                self.hold(one.content, one.content.size)
+            case _:
+                self._facts.append(fact, measured(fact))
+        self._fold(fact)
 
     def hold(self, what: Held, size: int) -> None:
         """Keep bytes for as long as there is room, and let the oldest go where they are too many."""
-        self._held.append((what, size))
-        self._held_bytes += size
-        while self._held_bytes > self.limit * 1024 and len(self._held) > 1:
-            what, size = self._held.popleft()
-            what.release()
-            self._held_bytes -= size
+        self.retention.hold(what, size)
+
+    def _forget_times(self, _fact: Fact) -> None:
+        self._walls_us.popleft()
+        self._elapsed_us.popleft()
 
     @property
     def facts(self) -> tuple[Recorded, ...]:
@@ -91,4 +88,4 @@ class Journal:
     @property
     def forgotten(self) -> int:
         """How many of them the limit cost."""
-        return self._count - len(self._facts)
+        return self._facts.forgotten

@@ -1,8 +1,9 @@
 """What is on its way: batches as they are sent, each attempt recorded, who wants to know of it."""
 
 import threading
+from collections.abc import Iterable
 
-from ..model.facts import Attempted, SentBatch
+from ..model.facts import Attempted, Numbers, SentBatch
 from ..model.ports import Deliverer, SendOutcome
 from ..model.records import Attempt, Payload
 from ..protocol.buffering import Batch
@@ -50,7 +51,7 @@ class Outbox:
         """A batch as it is sent, every time the same; the caller holds the lock."""
         number, self._next_number = self._next_number, self._next_number + 1
         payload = Payload(subscriber.body_of(batch))
-        return SentBatch(number, subscriber.subscription, tuple(batch.types), tuple(batch.segments), payload)
+        return SentBatch(number, subscriber.subscription, tuple(batch.types), _joined(batch.segments), payload)
 
     def progress(self, sent: SentBatch) -> Progress:
         """How far it has come; the caller holds the lock."""
@@ -81,4 +82,16 @@ class Outbox:
     def settle(self, sent: SentBatch) -> None:
         """It is sent no more, so the journal may let its bytes go; the caller holds the lock."""
         self._recordings.settle(sent)
-        self._journal.hold(sent.payload, len(sent.payload.body))
+        self._journal.hold(sent.payload, sent.payload.size)
+
+
+def _joined(segments: Iterable[Numbers]) -> tuple[Numbers, ...]:
+    """The same numbers in as few segments as possible: events that were emitted one by one make one range."""
+    found: list[Numbers] = []
+    for one in segments:
+        last = found[-1] if found else None
+        if isinstance(last, range) and isinstance(one, range) and last.stop == one.start and one.step == last.step == 1:
+            found[-1] = range(last.start, one.stop)
+        else:
+            found.append(one)
+    return tuple(found)

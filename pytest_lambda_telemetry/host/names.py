@@ -11,6 +11,7 @@ from typing import Any
 
 from ..real import Real
 from .addresses import LOOPBACK as LOOPBACK
+from .clients import CLIENTS
 
 SANDBOX_NAMES = ("sandbox.localdomain", "sandbox")
 
@@ -154,6 +155,18 @@ class Names:
 
         return method
 
+    def _connecting(self, found: _Found) -> _Found:
+        method = self._method(found)
+
+        def connect(sock: Any, address: Any, /) -> Any:
+            try:
+                return method(sock, address)
+            finally:
+                if self._users and sock.family == socket.AF_INET:
+                    CLIENTS.opened(sock)
+
+        return connect
+
 
 _TARGETS: tuple[tuple[Any, str, _Wrap], ...] = (
     (socket, "getaddrinfo", Names._getaddrinfo),
@@ -161,8 +174,8 @@ _TARGETS: tuple[tuple[Any, str, _Wrap], ...] = (
     (socket, "gethostbyname_ex", Names._gethostbyname_ex),
     (socket, "gethostbyaddr", Names._gethostbyaddr),
     (Real.socket, "bind", Names._method),
-    (Real.socket, "connect", Names._method),
-    (Real.socket, "connect_ex", Names._method),
+    (Real.socket, "connect", Names._connecting),
+    (Real.socket, "connect_ex", Names._connecting),
 )
 
 NAMES = Names()

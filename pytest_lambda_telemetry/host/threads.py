@@ -4,8 +4,8 @@ import threading
 import traceback
 from collections.abc import Callable
 
-Told = Callable[[str, str], None]
-"""Called with the thread's name and the end of its traceback."""
+Told = Callable[[threading.Thread | None, str], None]
+"""Called with the thread, where it is known, and the end of its traceback."""
 
 _OURS = "lambda-telemetry"
 
@@ -40,7 +40,7 @@ class DeathWatch:
             where = f" ({last[0].filename}:{last[0].lineno} in {last[0].name})" if last else ""
             words = "".join(traceback.format_exception_only(args.exc_type, args.exc_value)).strip()
             for told in self._told:
-                told(name, words + where)
+                told(args.thread, words + where)
         if self._before is not None:
             self._before(args)
 

@@ -15,15 +15,21 @@ from .records import Attempt, Extension, Payload, Rejection, Request, Subscripti
 Numbers = Sequence[int]
 """Serial numbers of events, in order; a `range` wherever they follow one another, so that a million cost nothing."""
 
+_BATCH_BYTES, _TYPE_BYTES, _SEGMENT_BYTES = 200, 8, 60
+
 # -- what extensions ask for -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """An extension was let in; `extension` is how it stood then."""
+    """An extension was let in; `extension` is how it stood then.
+
+    `outlived` describes the thread that called, where it was started during an earlier test.
+    """
 
     extension: Extension
     internal: bool = False
+    outlived: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +42,22 @@ class Subscribed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A call was refused; `route` is its name in `reject_next`. `injected`: the test itself asked for it."""
+    """A call was refused; `route` is its name in `reject_next`. `injected`: the test itself asked for it.
+
+    `outlived` is as in Registered; `holder` describes such a thread that has the name which was asked for.
+    """
 
     route: str
     who: str | None
     status: int
     error_type: str
     message: str
-    raw: bytes
     call: Rejection
     """The refused call as a test reads it."""
     rules: tuple[tuple[str, str], ...] = ()
     injected: bool = False
+    outlived: str = ""
+    holder: str = ""
 
     @property
     def rejection(self) -> Rejection | None:
@@ -240,6 +250,11 @@ class SentBatch:
     segments: tuple[Numbers, ...]
     payload: Payload
 
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes beside its payload."""
+        return _BATCH_BYTES + _TYPE_BYTES * len(self.types) + _SEGMENT_BYTES * len(self.segments)
+
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
@@ -338,10 +353,14 @@ class UnknownName:
 
 @dataclass(frozen=True, slots=True)
 class ThreadDied:
-    """A thread of this process has died of an exception; `words` are the exception's, with its last line."""
+    """A thread of this process has died of an exception; `words` are the exception's, with its last line.
+
+    `outlived` is as in Registered.
+    """
 
     who: str
     words: str
+    outlived: str = ""
 
 
 @dataclass(frozen=True, slots=True)

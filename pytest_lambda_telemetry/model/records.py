@@ -1,12 +1,13 @@
 """What was recorded: frozen values, readable for as long as the test likes.
 
 `body` is the decoded JSON or None where the bytes were not JSON, `raw` the bytes; every `at` is an aware UTC datetime
-of the environment's time.
+of the environment's time. Of what is too much for the journal's limit (`lambda_telemetry_journal_limit`) bodies and
+headers are let go first; reading one then raises LambdaTelemetryError.
 """
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypedDict
@@ -43,18 +44,110 @@ class Destination:
     path: str = "/"
 
 
+def let_go(what: str) -> LambdaTelemetryError:
+    """The error of whoever reads what the journal's limit made it forget."""
+    return LambdaTelemetryError(
+        f"{what} were let go to keep the journal within its limit;"
+        " raise lambda_telemetry_journal_limit in pytest's ini file to keep more"
+    )
+
+
+_BODY_BYTES, _FIELD_BYTES = 200, 250
+"""About what a body, and a header field, cost beside their text."""
+
+
+class Content:
+    """What a call carried, and the body of its answer: shared by all that is recorded of it.
+
+    The journal lets it go when it is full; whoever reads of it then gets a LambdaTelemetryError. `decode` makes the
+    JSON of bytes, or None, anew at each access.
+    """
+
+    __slots__ = ("_decode", "_headers", "_raw", "answer", "released")
+
+    def __init__(self, headers: Headers, raw: bytes, decode: Callable[[bytes], Any]) -> None:  # any JSON value
+        self._headers = headers
+        self._raw = raw
+        self._decode = decode
+        self.answer = b""
+        self.released = False
+
+    @property
+    def headers(self) -> Headers:
+        self._check()
+        return self._headers
+
+    @property
+    def raw(self) -> bytes:
+        self._check()
+        return self._raw
+
+    @property
+    def body(self) -> Any:  # any JSON value: what an extension sends is not ours to narrow
+        return self._decode(self.raw)
+
+    @property
+    def response(self) -> Any:  # any JSON value
+        self._check()
+        return self._decode(self.answer)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        headers = sum(len(name) + len(value) + _FIELD_BYTES for name, value in self._headers.items())
+        return _BODY_BYTES + len(self._raw) + len(self.answer) + headers
+
+    def release(self) -> None:
+        """Forget all of it."""
+        self._headers, self._raw, self.answer, self.released = Headers(), b"", b"", True
+
+    def _check(self) -> None:
+        if self.released:
+            raise let_go("the headers and bodies of this call")
+
+
+class _Carried:
+    """The properties of what shows a call's content."""
+
+    __slots__ = ()
+    content: Content
+
+    @property
+    def headers(self) -> Headers:
+        """Its header fields. Raises LambdaTelemetryError when the journal's limit made it let them go."""
+        return self.content.headers
+
+    @property
+    def body(self) -> Any:  # any JSON value
+        """Its decoded JSON, anew at each access; None where it is none.
+
+        Raises LambdaTelemetryError when the journal's limit made it let it go.
+        """
+        return self.content.body
+
+    @property
+    def raw(self) -> bytes:
+        """The bytes of its body. Raises LambdaTelemetryError when the journal's limit made it let them go."""
+        return self.content.raw
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Request:
-    """One request an extension made, with what it was answered. `path` keeps the query; `response` is decoded JSON."""
+class Request(_Carried):
+    """One request an extension made, with what it was answered. `path` keeps the query."""
 
     method: str
     path: str
-    headers: Headers
-    body: Any  # any JSON value: what an extension sends is not ours to narrow
-    raw: bytes
     status: int
-    response: Any
     at: datetime
+    content: Content
+
+    @property
+    def response(self) -> Any:  # any JSON value
+        """The decoded JSON of the answer, None where it is none.
+
+        Raises LambdaTelemetryError when the journal's limit made it let it go.
+        """
+        return self.content.response
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path} -> {self.status}>"
@@ -77,7 +170,7 @@ class Extension:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
-class Subscription:
+class Subscription(_Carried):
     """An accepted Subscribe request. `types` and `body` are as sent; `buffering` has the defaults filled in."""
 
     extension_name: str
@@ -86,10 +179,8 @@ class Subscription:
     types: tuple[str, ...]
     destination: Destination
     buffering: Buffering
-    body: Any  # any JSON value, as in Request
-    raw: bytes
-    headers: Headers
     at: datetime
+    content: Content
 
     def __repr__(self) -> str:
         where = self.destination.uri or f"port {self.destination.port}"
@@ -97,7 +188,7 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Rejection:
+class Rejection(_Carried):
     """A call that was refused. `faults` holds each message of its own, `message` what was answered.
 
     `rejections` has those of Subscribe, `expect_rejection` those of the route that it is about.
@@ -108,9 +199,8 @@ class Rejection:
     error_type: str
     message: str
     faults: tuple[str, ...]
-    body: Any  # any JSON value, as in Request
-    raw: bytes
     at: datetime
+    content: Content
 
     def __repr__(self) -> str:
         return f"<Rejection {self.extension_name} {self.status} {self.error_type}: {self.message}>"
@@ -144,26 +234,30 @@ class Payload:
     def kept(self) -> bytes:
         """The bytes. Raises LambdaTelemetryError when they were let go."""
         if self.released:
-            raise LambdaTelemetryError(
-                "the bytes of this delivery were let go to keep the journal within its limit;"
-                " raise lambda_telemetry_journal_limit in pytest's ini file to keep more"
-            )
+            raise let_go("the bytes of this delivery")
         return self.body
 
-    def release(self) -> int:
-        """Forget the bytes; how many they were."""
-        size = len(self.body)
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return len(self.body) + _BODY_BYTES
+
+    def release(self) -> None:
+        """Forget the bytes."""
         self.body, self.released = b"", True
-        return size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Delivery:
-    """A batch and every attempt at sending it, as it stood when this value was taken."""
+    """A batch and the attempts at sending it, as it stood when this value was taken.
+
+    `attempt_count` is how many attempts there were, `attempts` holds them, of more than 1,000 the last.
+    """
 
     subscription: Subscription
     types: tuple[str, ...]
     attempts: tuple[Attempt, ...]
+    attempt_count: int
     ok: bool
     payload: Payload = field(repr=False)
 

@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini(
         "lambda_telemetry_journal_limit",
-        "journal entries, and KiB of delivered bytes, that an environment keeps (default: 65536)",
+        "entries of the journal and of each list, and KiB in all, that an environment keeps (default: 65536)",
         default="65536",
     )
 

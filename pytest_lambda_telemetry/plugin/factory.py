@@ -66,7 +66,7 @@ class Factory:
         session, chosen = self._session, self._settings().with_options(settings)
         session.factory_count += 1
         sandbox = assemble(chosen, f"lambda_telemetry_factory-{session.factory_count}", limit=session.journal_limit)
-        self._made.append(sandbox)
+        self._made = [*(one for one in self._made if not one.closed), sandbox]
         session.sandboxes.append(sandbox)
         return sandbox
 

@@ -261,8 +261,8 @@ class Buffer:
         records, size = len(batch.parts), batch.size
         if batch.announced:
             records, size = records - 1, size - batch.announcement_size
-            self._announcement_was_lost = records == 0
             self._unannounced.add(batch.announced.records, batch.announced.size, batch.announced.reason)
+        self._announcement_was_lost = records == 0
         if records:
             self._unannounced.add(records, size, reason)
 

@@ -8,6 +8,7 @@ own emulator.
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from uuid import UUID, uuid5
 
 from ..model.headers import Headers
@@ -188,7 +189,8 @@ def subscribe(
     )
     if isinstance(accepted, Refusal):
         return Denied(accepted, caller.name)
-    fingerprint = f"{api.name} {json.dumps(accepted.body, sort_keys=True)}"
+    words = json.dumps(accepted.body, sort_keys=True).encode()
+    fingerprint = f"{api.name} {sha256(words).hexdigest()}"
     again = fingerprint in caller.subscribed
     if not again and environment.subscription_count >= contract.MAX_SUBSCRIPTIONS:
         return Denied(contract.too_many_subscriptions(api), caller.name)

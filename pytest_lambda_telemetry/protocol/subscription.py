@@ -32,6 +32,8 @@ _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # \s: every Unicode space
 
 _LONGEST_NAME = 60  # of a field that is not known, cut there in what is told of it
+_NAMED_UNKNOWN = 20
+"""Unknown fields of one object that get a warning each."""
 
 _BODY_RULE = "the body of Subscribe is one JSON object in UTF-8: no expressions, no NaN, no key twice"
 _DESTINATION_RULE = (
@@ -157,12 +159,14 @@ class _Reading:
         return None
 
     def note_unknown(self, holder: Mapping[str, object], name: str, known: Collection[str]) -> None:
+        unknown = [key for key in holder if key not in known]
         self.ignored += [
             f"{name} has the unknown field `{printable(key[:_LONGEST_NAME])}`, which Lambda ignores"
             f"{_nearest(key, known)}; it knows {_listed(known)}"
-            for key in holder
-            if key not in known
+            for key in unknown[:_NAMED_UNKNOWN]
         ]
+        if len(unknown) > _NAMED_UNKNOWN:
+            self.ignored.append(f"{name} has {len(unknown) - _NAMED_UNKNOWN} more unknown fields")
 
     def content_type(self, value: str | None) -> None:
         if value is None:

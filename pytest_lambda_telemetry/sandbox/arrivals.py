@@ -1,6 +1,6 @@
 """What became of emitted telemetry: what arrived, in order, and what is on its way, refused or lost."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -22,6 +22,8 @@ from ..model.facts import (
 from ..model.records import Attempt, Subscription
 from ..views.assertions import Outstanding
 
+_KEPT_LOSSES = 1_000
+"""Of one subscription: batches that were given up and are told one by one."""
 _REMEMBERED = 20
 """Of how many lost events of a kind the types are looked up."""
 
@@ -42,13 +44,12 @@ class _Loss:
 
 
 class Arrivals:
-    """A fold over facts: the newest `limit` batches that arrived, and everything that did not.
+    """A fold over facts: everything that did not arrive, of tried batches the newest `limit`.
 
     The caller holds the environment's lock.
     """
 
     def __init__(self, limit: int) -> None:
-        self.acknowledged: deque[SentBatch] = deque(maxlen=limit)
         self.past: list[Subscription] = []  # of execution environments that have ended
         self._limit = limit
         self._failed: dict[SentBatch, Attempted] = {}
@@ -61,7 +62,6 @@ class Arrivals:
         match fact:
             case Attempted(ok=True):
                 self._failed.pop(fact.batch, None)
-                self.acknowledged.append(fact.batch)
             case Attempted():
                 self._failed[fact.batch] = fact
                 if len(self._failed) > self._limit:
@@ -91,8 +91,13 @@ class Arrivals:
         last = next(reversed(self._failed.values()), None)
         if last is not None and last.batch.segments is fact.segments:  # it was tried, and is not tried again
             del self._failed[last.batch]
-            loss = _Loss("refused", f"{_tried(last)}, given up", types=last.batch.types)
-            self._lost(fact.subscription, last.batch, loss, fact.count, ())
+            given_up = self._losses.get(fact.subscription, ())
+            if len(given_up) < _KEPT_LOSSES:
+                loss = _Loss("refused", f"{_tried(last)}, given up", types=last.batch.types)
+                self._lost(fact.subscription, last.batch, loss, fact.count, ())
+            else:
+                loss = _Loss("refused", "given up in later batches")
+                self._lost(fact.subscription, "later", loss, fact.count, chain.from_iterable(fact.segments))
         else:
             loss = _Loss("dropped", fact.reason)
             self._lost(fact.subscription, fact.reason, loss, fact.count, chain.from_iterable(fact.segments))

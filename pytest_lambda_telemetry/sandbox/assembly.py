@@ -14,13 +14,15 @@ from ..api.parties import Extensions
 from ..api.subscribe_api import SubscribeApi
 from ..engine.clock import Clock, SystemClock
 from ..engine.feedback import LoopWatch
-from ..engine.journal import DEFAULT_LIMIT, Journal
+from ..engine.journal import Journal
 from ..engine.moments import Moments
 from ..engine.outbox import Outbox
 from ..engine.recordings import Recordings
+from ..engine.retention import DEFAULT_LIMIT, Retention
 from ..engine.run import Engine
 from ..engine.turns import Turns
 from ..host.addresses import own_address
+from ..host.clients import Lifetime
 from ..host.environ import lambda_variables
 from ..host.names import LOOPBACK, NAMES, SANDBOX_NAMES
 from ..host.threads import DEATH_WATCH
@@ -102,7 +104,8 @@ def _connect(
         region=settings.region,
     )
 
-    recordings, arrivals = Recordings(limit), Arrivals(limit)
+    retention = Retention(limit)
+    recordings, arrivals = Recordings(retention), Arrivals(limit)
 
     def fold(fact: Fact) -> None:
         recordings.take(fact)
@@ -112,10 +115,12 @@ def _connect(
             audit.dropped(fact)
         lock.notify_all()  # whoever waits for something looks again
 
+    lifetime = Lifetime(seed)
+    undo.callback(lifetime.end)
     turns = Turns(lock, abandon=sender.abandon)
     turns.at_end.append(sender.end_call)
     moments = Moments(clock, turns, lock)
-    journal = Journal(moments.look, fold, limit)
+    journal = Journal(moments.look, fold, retention)
     extensions, phases = Extensions(), Phases(lock)
     violations = Violations(settings.strict)
     plan = Plan(seed)
@@ -194,6 +199,7 @@ def _connect(
         profile=profile,
         init_over=lambda: phases.init_over,
         is_stray=lambda identifier: phases.life == "closed" or IDENTIFIERS.is_retired(identifier),
+        outlived=lifetime.client,
         one_moment=moments.one,
         journal=journal,
         refusals=plan,
@@ -270,7 +276,7 @@ def _connect(
         stand_in=StandIn(lock, desk, extensions, profile),
         undo=undo,
     )
-    _open(sandbox, server, undo, follows=follows)
+    _open(sandbox, server, undo, lifetime, follows=follows)
     return sandbox
 
 
@@ -303,7 +309,7 @@ def _clock(settings: Settings, lock: threading.Condition, undo: contextlib.ExitS
     return Clock(start, foreign_clock.active)
 
 
-def _open(sandbox: Sandbox, server: Server, undo: contextlib.ExitStack, *, follows: bool) -> None:
+def _open(sandbox: Sandbox, server: Server, undo: contextlib.ExitStack, lifetime: Lifetime, *, follows: bool) -> None:
     """Begin to serve, to resolve names, to follow clocks, and with a real clock to deliver."""
     desk = sandbox.desk
     if follows:
@@ -321,10 +327,11 @@ def _open(sandbox: Sandbox, server: Server, undo: contextlib.ExitStack, *, follo
             sandbox.journal.add(Hinted("test", notice))
     undo.callback(passthrough.uninstall, is_ours)
 
-    def thread_died(name: str, words: str) -> None:
+    def thread_died(thread: threading.Thread | None, words: str) -> None:
+        name, outlived = thread.name if thread else "?", lifetime.outlived(thread)
         with sandbox.lock:
-            sandbox.journal.add(ThreadDied(name, words))
-            if not sandbox.violations.ending:
+            sandbox.journal.add(ThreadDied(name, words, outlived))
+            if not sandbox.violations.ending and not outlived:
                 sandbox.violations.add(describe_thread_death(name, words))
 
     DEATH_WATCH.add(thread_died)

@@ -4,13 +4,13 @@ Folds over what was recorded, made when the test checks and when it ends; nothin
 counts. Each finding says what arrived, the rule, and what to do, and is told once.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from threading import Condition
 
 from ..engine.recordings import Progress, Recordings
 from ..host.process import ExtensionProcess, last_output
 from ..model.facts import Called, Dropped
-from ..model.records import Attempt, Subscription, summary
+from ..model.records import Subscription, summary
 from ..protocol.contract import LOGS, TELEMETRY
 from ..wire.sender import REFUSED
 from .listeners import Listeners
@@ -61,20 +61,17 @@ class Audit:
                         self._violations.add(text + last_output(process))
 
     def _finding(self, subscription: Subscription, failing: Sequence[Progress], *, at_the_end: bool) -> str | None:
-        genuine = [[one for one in progress.attempts if not one.injected] for progress in failing]
-        tried = [(progress, attempts) for progress, attempts in zip(failing, genuine, strict=True) if attempts]
+        tried = [(progress, progress.last) for progress in failing if progress.last is not None]
         if not tried:
             return None
-        progress, attempts = tried[-1]
+        progress, last = tried[-1]
         name, where = subscription.extension_name, _where(subscription)
         batch = f"[{summary(progress.batch.types)}]"
         lost = self._lost(subscription)
-        last = attempts[-1]
-        same = _last_same_status(attempts)
-        if last.status is not None and same >= _SAME_ANSWERS:
+        if last.status is not None and progress.same_status >= _SAME_ANSWERS:
             return (
-                f"the listener of extension {name!r} ({where}) answered {last.status} to the same batch {same} times,"
-                f" and never acknowledged it: {batch}{lost}.\n"
+                f"the listener of extension {name!r} ({where}) answered {last.status} to the same batch"
+                f" {progress.same_status} times, and never acknowledged it: {batch}{lost}.\n"
                 "  On Lambda the same batch comes back for ever, and nothing behind it is delivered. Answer 200 as soon"
                 " as a batch has arrived, also to events that are unknown or cannot be parsed."
             )
@@ -82,21 +79,21 @@ class Audit:
             return None
         if last.error == REFUSED and not self._listeners.has_met(subscription):
             return (
-                f"nobody ever listened for the telemetry of extension {name!r} at {where}: {_count(attempts)}"
-                f" {_was(attempts)} refused, and {batch} never arrived{lost}.\n"
+                f"nobody ever listened for the telemetry of extension {name!r} at {where}: {_count(progress)}"
+                f" {_was(progress)} refused, and {batch} never arrived{lost}.\n"
                 "  On Lambda nothing of it arrives. Listen on the port of the destination (at sandbox.localdomain or at"
                 " every address) before you subscribe, or soon after; is it the right port?"
             )
         if last.status is None and last.timed_out:
             return (
                 f"the listener of extension {name!r} ({where}) took a batch and never answered: {batch},"
-                f" {_count(attempts)} {last.error}{lost}.\n"
+                f" {_count(progress)} {last.error}{lost}.\n"
                 "  On Lambda the batch comes again and again, and nothing behind it is delivered. Answer 200 with a"
                 " Content-Length, also from a handler that is busy; delivery_timeout_s allows more time."
             )
         how = f"it answered {last.status}" if last.status is not None else last.error
         return (
-            f"telemetry of extension {name!r} was never acknowledged by {where}: {batch}, {_count(attempts)}, the last:"
+            f"telemetry of extension {name!r} was never acknowledged by {where}: {batch}, {_count(progress)}, the last:"
             f" {how}{lost}.\n"
             "  On Lambda it comes again until it is acknowledged, or is dropped. Answer 200; or let the test wait for"
             " the retry: advance(seconds=…). fail_next_delivery() makes a delivery fail that is meant to."
@@ -111,21 +108,12 @@ def _where(subscription: Subscription) -> str:
     return subscription.destination.uri or f"port {subscription.destination.port}"
 
 
-def _count(attempts: Sequence[Attempt]) -> str:
-    return "1 attempt" if len(attempts) == 1 else f"{len(attempts)} attempts"
+def _count(progress: Progress) -> str:
+    return "1 attempt" if progress.genuine == 1 else f"{progress.genuine} attempts"
 
 
-def _was(attempts: Sequence[Attempt]) -> str:
-    return "was" if len(attempts) == 1 else "were"
-
-
-def _last_same_status(attempts: Iterable[Attempt]) -> int:
-    """How many of the last attempts were answered with the same status."""
-    count, status = 0, None
-    for attempt in attempts:
-        count = count + 1 if attempt.status == status else 1
-        status = attempt.status
-    return count
+def _was(progress: Progress) -> str:
+    return "was" if progress.genuine == 1 else "were"
 
 
 def describe_wrong_call(fact: Called) -> str | None:

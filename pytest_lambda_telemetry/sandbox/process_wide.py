@@ -16,6 +16,7 @@ from ..wire.server import Server
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "pytest-lambda-telemetry")
 _REMEMBERED = 100_000
+"""Identifiers of the past, and seeds: a session of more tests keeps no more."""
 
 
 class SharedServer:
@@ -56,6 +57,8 @@ class Identifiers:
         """
         with self._lock:
             self._counters[seed] += 1
+            if len(self._counters) > _REMEMBERED:
+                del self._counters[next(iter(self._counters))]
             return str(uuid5(_NAMESPACE, f"{seed}#{self._counters[seed]}"))
 
     def retire(self, identifiers: list[str]) -> None:

@@ -229,13 +229,20 @@ class Stage:
                 f"extension-timeout: extension {name!r} did not ask for its next event within {seconds:g} s (real) of"
                 f" {when}.\n  On Lambda the phase then ends as a time-out. Let it GET"
                 " /2020-01-01/extension/event/next; extension_timeout_s allows more time."
-                f"{self._still_buffered(name)}{last_output(self._children.of(name))}"
+                f"{self._still_buffered(name)}{self._outlived(name)}{last_output(self._children.of(name))}"
             )
         else:
             text = self._children.never_registered(name, f"within {seconds:g} s (real) of {when}")
         with self._lock:
             self._journal.add(NeverAsked(name, registered))
             self._violations.add(text)
+
+    def _outlived(self, name: str) -> str:
+        """Whose extension it may be."""
+        extension = self._extensions.by_name(name)
+        if extension is None or not extension.outlived:
+            return ""
+        return f"\n  It was registered by {extension.outlived}: let that test wait until it has ended."
 
     def _still_buffered(self, name: str) -> str:
         """Why an extension that waits for platform.runtimeDone would wait in vain."""

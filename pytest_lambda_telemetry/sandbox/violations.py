@@ -14,7 +14,10 @@ from ..model.facts import Refused
 from ..model.records import Rejection
 
 _SHOWN_BODY = 2_000
+_SHOWN_FAULTS = 20
 _KEPT = 1_000
+_LONGEST = 20_000
+"""Characters of one violation."""
 
 
 @dataclass(slots=True, eq=False)
@@ -59,7 +62,7 @@ class Violations:
 
     def refused(self, refused: Refused) -> None:
         """A call was refused: expected by a block around it, made up by the test, or a violation."""
-        covered = refused.injected or self.ending
+        covered = refused.injected or self.ending or bool(refused.outlived)  # the last: it is an earlier test's
         for expectation in self.expected:
             if expectation.route == refused.route:
                 covered = expectation.covers(refused.call) or covered
@@ -68,7 +71,7 @@ class Violations:
 
     def add(self, text: str) -> None:
         """Something the extension under test must not do."""
-        self._texts.append(text)
+        self._texts.append(shortened(text, _LONGEST))
 
     @property
     def unexpected(self) -> str | None:
@@ -130,13 +133,28 @@ def describe_refusal(call: str, refused: Refused) -> str:
     route = "" if refused.route == "subscribe" else f"route={refused.route!r}"
     lines = [
         f"{call} from {who} was refused: {refused.status} {refused.error_type}",
-        f"  answered: {refused.message}",
-        f"  body:     {show_body(refused.raw)}",
-        *(line for message, rule in refused.rules for line in (f"  fault:    {message}", f"    rule:   {rule}")),
+        f"  answered: {shortened(refused.message, _SHOWN_BODY)}",
+        f"  body:     {show_body(refused.call.raw)}",
+        *(line for fault in refused.rules[:_SHOWN_FAULTS] for line in _fault(*fault)),
+        *([_holder(refused)] if refused.holder else []),
+        *([f"  … and {more} more faults"] if (more := len(refused.rules) - _SHOWN_FAULTS) > 0 else []),
         "  On Lambda this fails the extension, and with it every invocation. If the test means it to be refused, wrap"
         f" it in expect_rejection({route}); strict=False turns this check off.",
     ]
     return "\n".join(lines)
+
+
+def _holder(refused: Refused) -> str:
+    return f"  {refused.who!r} is registered already, by {refused.holder}: let that test wait until it has ended."
+
+
+def _fault(message: str, rule: str) -> tuple[str, str]:
+    return f"  fault:    {shortened(message, _SHOWN_BODY)}", f"    rule:   {rule}"
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many characters of a text, and how many there were."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
 def show_body(raw: bytes) -> str:

@@ -78,6 +78,8 @@ def told(fact: Fact) -> Line:
 def _called(fact: facts.Called) -> Line:
     request, error = fact.request, fact.error
     verdict = str(request.status) + (f" {error[0]}: {error[1]}" if error else "")
+    if isinstance(fact.outcome, facts.Registered | facts.Refused) and fact.outcome.outlived:
+        verdict += f"; by {fact.outcome.outlived}"
     return "request", fact.who, f"{request.method} {request.path}", verdict
 
 
@@ -197,7 +199,12 @@ _TELLERS: dict[type, Callable[[Any], Line]] = {  # Any: each teller takes the cl
         "",
     ),
     facts.UnknownName: _unknown_name,
-    facts.ThreadDied: lambda fact: ("note", fact.who, f"the thread died: {fact.words}", ""),
+    facts.ThreadDied: lambda fact: (
+        "note",
+        fact.who,
+        f"the thread died: {fact.words}",
+        fact.outlived,
+    ),
     facts.Hinted: lambda fact: ("note", fact.who, fact.hint, ""),
 }
 

@@ -67,8 +67,8 @@ class Wording:
 class HttpRequest:
     """A complete request. `target` is the path with its query, as sent (an absolute URI is reduced to its path).
 
-    `alive()` is False when the client has closed its side; `expired()` is True once the attachment that its connection
-    belongs to was detached. Both may be called from any thread and never block.
+    `client` is the port it came from. `alive()` is False when the client has closed its side; `expired()` is True once
+    the attachment that its connection belongs to was detached. Both may be called from any thread and never block.
     """
 
     method: str
@@ -77,6 +77,7 @@ class HttpRequest:
     body: bytes
     alive: Callable[[], bool]
     expired: Callable[[], bool]
+    client: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +153,9 @@ class Exchange:
         self._wording = wording
         self._expired = expired
         self._reader = Reader(sock)
+        self._client = 0
+        with suppress(OSError):  # it has gone already
+            self._client = sock.getpeername()[1]
         self._method = ""
         self._version = ""
         self.ends = False
@@ -174,6 +178,7 @@ class Exchange:
                 body=b"",
                 alive=self._alive,
                 expired=self._expired,
+                client=self._client,
             )
             return replace(request, body=self._read_body(fields))
         except TimeoutError:

@@ -2,11 +2,11 @@
 
 import json
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_lambda_telemetry import Delivery, LambdaTelemetry, Retry, Settings, Subscription, TelemetryType, events
@@ -24,6 +24,8 @@ KINDS = {
 }
 SCHEDULES = {  # the settings, and the waits after each failure as milliseconds
     "default": (Retry(), [min(100 * 2**n, 10_000) for n in range(200)]),
+    "capped": (Retry(initial_ms=20, max_ms=100), [20, 40, 80, *[100] * 5_000]),
+    "seven attempts": (Retry(initial_ms=40, factor=3, max_ms=100, attempts=7), [40, *[100] * 5]),
     "three attempts": (Retry(initial_ms=40, factor=3, max_ms=100, attempts=3), [40, 100]),
     "none": (None, []),
 }
@@ -43,6 +45,19 @@ subscribers = st.tuples(
     st.sampled_from([1000, 1300]),
     accepts,
 )
+
+
+floods = st.tuples(st.just("emit"), st.sampled_from(["function", "extension"]), st.sampled_from([999, 2_100, 3_500]))
+long_advances = st.tuples(st.just("advance"), st.sampled_from([25, 101, 1_000, 12_000, 60_000, 125_000]))
+long_steps = st.lists(st.one_of(emits, floods, big, long_advances, long_advances, flushes, others), max_size=20)
+outages = st.lists(st.tuples(st.sampled_from([1, 5, 50, 400, 1_050, 1_253]), st.integers(1, 2)), max_size=3)
+patient_subscribers = st.tuples(
+    st.lists(st.sampled_from(["platform", "function", "extension"]), min_size=1, unique=True),
+    st.sampled_from([25, 100, 1000]),
+    st.sampled_from([1000, 1300, 2000, 3000]),
+    outages.map(lambda parts: [ok for down, up in parts for ok in [*[False] * down, *[True] * up]]),
+)
+KEPT_ATTEMPTS = 1_000
 
 
 class Scenario:
@@ -67,8 +82,8 @@ class Scenario:
             self.listeners.append(None)
             uri = f"http://sandbox.localdomain:{free_port()}"
         else:
-            statuses = [200 if ok else 503 for ok in accepts]
-            listener = self.stack.enter_context(Listener(lambda n: dict(enumerate(statuses, 1)).get(n, 200)))
+            statuses = dict(enumerate((200 if ok else 503 for ok in accepts), 1))
+            listener = self.stack.enter_context(Listener(lambda n: statuses.get(n, 200)))
             self.listeners.append(listener)
             uri = listener.uri
         self.real.subscribe(
@@ -82,7 +97,7 @@ class Scenario:
         tried = list(dict.fromkeys(one.batch for one in self.model.log[before:]))
         assert [told(one) for one in returned] == [batch.events for batch in tried]
         assert self.real.now == self.model.wall
-        assert self.real.elapsed.total_seconds() * 1000 == self.model.elapsed_ms
+        assert self.real.elapsed == timedelta(milliseconds=self.model.elapsed_ms)
 
     def _take(self, what: str, *options: Any) -> tuple[Delivery, ...] | None:
         match (what, *options):
@@ -108,15 +123,18 @@ class Scenario:
         for number, subscription in enumerate(self.real.subscriptions):
             expected = [one for one in self.model.log if one.to == number]
             deliveries = [one for one in self.real.deliveries if one.subscription is subscription]
-            attempts = [(told(one), attempt) for one in deliveries for attempt in one.attempts]
-            assert [(sent, attempt.at) for sent, attempt in attempts] == [
-                (one.batch.events, one.at) for one in expected
-            ]
-            assert [attempt.status for _, attempt in attempts] == [self._status(one.ok, number) for one in expected]
-            assert [one.ok for one in deliveries] == [outcomes(expected, batch) for batch in batches(expected)]
+            assert len(deliveries) == len(batches(expected))
+            for delivery, batch in zip(deliveries, batches(expected), strict=True):
+                tried = [one for one in expected if one.batch is batch]
+                assert told(delivery) == batch.events
+                assert delivery.attempt_count == len(tried)
+                assert [(one.at, one.status) for one in delivery.attempts] == [
+                    (one.at, self._status(one.ok, number)) for one in tried[-KEPT_ATTEMPTS:]
+                ]
+                assert delivery.ok == tried[-1].ok
             listener = self.listeners[number]
             if listener is not None:
-                assert listener.bodies == [one.body for one in deliveries for _ in one.attempts]
+                assert listener.bodies == [one.body for one in deliveries for _ in range(one.attempt_count)]
         # across subscribers: by moment, then in the order of the subscriptions, as the model tried them
         firsts = list(dict.fromkeys(one.batch for one in self.model.log))
         assert [told(one) for one in self.real.deliveries] == [batch.events for batch in firsts]
@@ -139,15 +157,38 @@ def batches(tried: list[Any]) -> list[Batch]:
     return list(dict.fromkeys(one.batch for one in tried))
 
 
-def outcomes(tried: list[Any], batch: Batch) -> bool:
-    return any(one.ok for one in tried if one.batch is batch)
-
-
 @settings(derandomize=True, deadline=None, max_examples=60, database=None)
 @given(first=subscribers, second=subscribers, steps=steps, schedule=st.sampled_from(list(SCHEDULES)))
 def test_every_delivery_has_the_content_order_and_moment_of_the_model(
     first: Any, second: Any, steps: list[Any], schedule: str
 ) -> None:
+    play(first, second, steps, schedule, [("thaw",), ("advance", 30_000), ("flush", None)])
+
+
+@settings(derandomize=True, deadline=None, max_examples=40, database=None)
+@given(
+    first=patient_subscribers,
+    second=patient_subscribers,
+    steps=long_steps,
+    schedule=st.sampled_from(["default", "capped", "capped", "seven attempts"]),
+)
+@example(  # more attempts than are kept
+    first=(["function"], 25, 1000, [False] * 1_253),
+    second=(["function"], 25, 1000, []),
+    steps=[("emit", "function", 3), ("advance", 125_000)],
+    schedule="capped",
+)
+@example(  # a batch is given up, then its announcement, then a batch that was emitted before that
+    first=(["platform", "function"], 25, 1000, [False] * 21),
+    second=(["function"], 25, 1000, []),
+    steps=[("emit", "function", 3), ("advance", 600), ("emit", "function", 1), ("advance", 60_000)],
+    schedule="seven attempts",
+)
+def test_outages_over_minutes_end_as_in_the_model(first: Any, second: Any, steps: list[Any], schedule: str) -> None:
+    play(first, second, steps, schedule, [("thaw",), ("advance", 180_000), ("flush", None), ("advance", 180_000)])
+
+
+def play(first: Any, second: Any, steps: list[Any], schedule: str, end: list[Any]) -> None:
     with ExitStack() as stack:
         scenario = Scenario(stack, schedule)
         scenario.subscribe(*first)
@@ -156,7 +197,7 @@ def test_every_delivery_has_the_content_order_and_moment_of_the_model(
                 scenario.take(step)
             elif len(scenario.listeners) == 1:
                 scenario.subscribe(*second)
-        for step in (("thaw",), ("advance", 30_000), ("flush", None)):
+        for step in end:
             scenario.take(step)
         scenario.compare()
 

@@ -325,6 +325,51 @@ def test_a_thousand_tests_leave_nothing(run: Run) -> None:
     run(CYCLES, "-q").assert_outcomes(passed=1000)
 
 
+GROWTH = """
+import collections, gc, tracemalloc
+from pytest_lambda_telemetry import events
+
+seen = {}
+
+def ours():
+    for _ in range(3):
+        gc.collect()
+    kinds = collections.Counter(
+        f"{type(one).__module__}.{type(one).__qualname__}"
+        for one in gc.get_objects()
+        if str(type(one).__module__).startswith("pytest_lambda_telemetry")
+    )
+    traced = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*pytest_lambda_telemetry*")])
+    return kinds, sum(one.size for one in traced.statistics("filename"))
+
+@pytest.mark.parametrize("number", range(300))
+@pytest.mark.lambda_telemetry(strict=False, platform_events=False)
+def test_cycle(lambda_telemetry, lambda_telemetry_factory, number):
+    subscribe(register(), subscribe_body(4243))
+    lambda_telemetry.emit(events.function("x" * 1000))
+    with lambda_telemetry_factory(region="eu-west-1") as another:
+        another.register()
+
+@pytest.fixture(autouse=True)
+def outermost(request):
+    number = request.node.callspec.params["number"]
+    if number == 0:
+        tracemalloc.start()
+    yield
+    if number in (99, 299):
+        seen[number] = ours()
+    if number == 299:
+        tracemalloc.stop()
+        (before, bytes_before), (after, bytes_after) = seen[99], seen[299]
+        assert max((after - before).values(), default=0) < 20, after - before  # connections that are ending
+        assert (bytes_after - bytes_before) / 200 < 1_000
+"""
+
+
+def test_what_is_ours_does_not_grow_with_the_number_of_tests(run: Run) -> None:
+    run(GROWTH, "-q").assert_outcomes(passed=300)
+
+
 def test_xdist_gives_each_worker_an_address_of_its_own(run: Run) -> None:
     pytest.importorskip("xdist")
     result = run(

@@ -135,6 +135,21 @@ def test_an_announcement_that_is_lost_is_told_again_but_not_for_its_own_sake() -
     assert (loss.records, loss.size, loss.reason) == (7, 700, "early")
 
 
+def test_a_loss_after_an_announcement_was_lost_is_announced_by_itself() -> None:
+    buffer = Buffer(LIMITS)
+    buffer.lose(7, 700, "early")
+    buffer.announce(b"dropped", 0)
+    buffer.begin()
+    fill(buffer, [LINE])
+    buffer.failed(None, "refused")
+    assert loss_of(buffer) is None
+    buffer.begin()
+    buffer.failed(None, "refused")
+    loss = loss_of(buffer)
+    assert loss is not None
+    assert (loss.records, loss.size) == (8, 800)
+
+
 def test_an_announcement_among_other_events_is_lost_with_them_and_not_counted_itself() -> None:
     buffer = Buffer(LIMITS)
     buffer.lose(7, 700, "early")

@@ -1,9 +1,11 @@
 """A subscription as a value, for tests of parts that only look at it."""
 
+import json
 from datetime import UTC, datetime
 
 from pytest_lambda_telemetry import Buffering, Destination, Subscription
 from pytest_lambda_telemetry.model.headers import Headers
+from pytest_lambda_telemetry.model.records import Content
 
 
 def subscription(name: str = "ext", port: int = 4243) -> Subscription:
@@ -14,8 +16,6 @@ def subscription(name: str = "ext", port: int = 4243) -> Subscription:
         types=("platform", "function", "extension"),
         destination=Destination(protocol="HTTP", uri=f"http://sandbox:{port}", host="sandbox", port=port),
         buffering=Buffering(),
-        body={},
-        raw=b"{}",
-        headers=Headers(),
         at=datetime(2026, 1, 1, tzinfo=UTC),
+        content=Content(Headers(), b"{}", json.loads),
     )

@@ -1,0 +1,90 @@
+"""Which thread of this process has opened a connection, and in which environment that thread was started.
+
+An extension's thread that outlives its test may call in a later test, at the same address. Who is at the other end of
+a connection shows only here, where `connect` is called; of other processes, and of clients that connect without
+Python's socket class, nothing is known.
+"""
+
+import socket
+import threading
+import weakref
+from contextlib import suppress
+
+_KEPT = 1_024
+"""Connections that are remembered: a call looks for its own, which is among the newest."""
+
+_POOLS = ("anyio", "asyncio", "concurrent", "trio")
+
+
+class Clients:
+    """Of the process. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._opened: dict[int, tuple[weakref.ref[socket.socket], weakref.ref[threading.Thread]]] = {}
+        self._left: weakref.WeakKeyDictionary[threading.Thread, str] = weakref.WeakKeyDictionary()
+
+    def opened(self, sock: socket.socket) -> None:
+        """The thread that calls this has connected a socket, or has begun to."""
+        with suppress(OSError, TypeError):  # not connected after all; a socket that cannot be referred to
+            port, thread = sock.getsockname()[1], threading.current_thread()
+            with self._lock:
+                self._opened.pop(port, None)
+                self._opened[port] = weakref.ref(sock), weakref.ref(thread)
+                if len(self._opened) > _KEPT:
+                    del self._opened[next(iter(self._opened))]
+
+    def thread(self, port: int) -> threading.Thread | None:
+        """The thread that opened the connection from this local port, where that is one of this process and open."""
+        with self._lock:
+            sock_of, thread_of = self._opened.get(port, (None, None))
+        sock = sock_of() if sock_of else None
+        try:
+            if sock is None or thread_of is None or sock.getsockname()[1] != port:
+                return None
+        except OSError:  # it was closed: another process may have the port by now
+            return None
+        return thread_of()
+
+    def left_behind(self, before: frozenset[threading.Thread], environment: str) -> None:
+        """An environment ends: what runs now and did not run `before` it was started in it."""
+        for thread in set(threading.enumerate()) - before:
+            if not _serves_many(thread):
+                self._left.setdefault(thread, environment)
+
+    def started_in(self, thread: threading.Thread) -> str | None:
+        """The environment that has ended and in which this thread was started."""
+        return self._left.get(thread)
+
+
+def _serves_many(thread: threading.Thread) -> bool:
+    """It belongs to a pool or an event loop: what it does for a later test is that test's."""
+    target = getattr(thread, "_target", None)
+    modules = (type(thread).__module__, getattr(target, "__module__", None) or "")
+    return any(name.partition(".")[0] in _POOLS for name in modules)
+
+
+CLIENTS = Clients()
+"""The one instance: threads and ports belong to the process."""
+
+
+class Lifetime:
+    """Of one environment: from its start to `end`."""
+
+    def __init__(self, environment: str) -> None:
+        self._environment = environment
+        self._before = frozenset(threading.enumerate())
+
+    def outlived(self, thread: threading.Thread | None) -> str:
+        """A thread that an earlier environment has left behind, for a person; nothing where it is not one."""
+        earlier = CLIENTS.started_in(thread) if thread in self._before else None
+        return f"thread {thread.name!r}, which was started during {earlier}" if thread and earlier else ""
+
+    def client(self, port: int) -> str:
+        """The same of the thread that has opened a connection from this port."""
+        return self.outlived(CLIENTS.thread(port))
+
+    def end(self) -> None:
+        """The environment ends."""
+        CLIENTS.left_behind(self._before, self._environment)
+        self._before = frozenset()
