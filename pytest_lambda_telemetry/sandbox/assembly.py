@@ -41,6 +41,7 @@ from .plan import Plan, PlannedDeliverer
 from .player import Player
 from .process_wide import ENVIRONMENT_NUMBERS, IDENTIFIERS, SHARED_SERVER
 from .reception import LoopReport, Reception
+from .retelling import Retelling
 from .sandbox import Sandbox
 from .stage import Stage
 from .stand_in import StandIn
@@ -234,6 +235,17 @@ def _connect(
         stage=stage,
         waits=waits,
     )
+    retelling = Retelling(
+        settings=settings,
+        lock=lock,
+        journal=journal,
+        extensions=extensions,
+        children=children,
+        phases=phases,
+        reception=reception,
+        stage=stage,
+        waits=waits,
+    )
     sandbox = Sandbox(
         settings=settings,
         seed=seed,
@@ -260,7 +272,7 @@ def _connect(
         waits=waits,
         stage=stage,
         invocations=invocations,
-        player=Player(engine, phases, stage),
+        player=Player(engine, phases, stage, retelling),
         stand_in=StandIn(lock, desk, extensions, profile),
         undo=undo,
     )

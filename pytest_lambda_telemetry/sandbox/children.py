@@ -124,16 +124,15 @@ class Children:
 
     def start_again(self) -> None:
         """The next execution environment starts what the one before it had started."""
-        for process in self:
-            started = self._started.pop(process, None)
-            if started is not None:
-                self.run(
-                    started.argv,
-                    name=started.name,
-                    variables=started.variables,
-                    cwd=started.cwd,
-                    layer=started.layer,
-                )
+        ended, self._all = self._all, []  # how those ended is the earlier environment's
+        for started in [self._started.pop(process) for process in ended]:
+            self.run(
+                started.argv,
+                name=started.name,
+                variables=started.variables,
+                cwd=started.cwd,
+                layer=started.layer,
+            )
 
     def _woken(self) -> None:
         with self._lock:
