@@ -36,6 +36,7 @@ from .audit import Audit
 from .children import Children
 from .invocations import Invocations
 from .listeners import Listeners
+from .origins import Origins
 from .phases import Phases
 from .plan import Plan, PlannedDeliverer
 from .player import Player
@@ -185,6 +186,7 @@ def _connect(
         },
         account_id=settings.account_id,
         new_identifier=lambda: IDENTIFIERS.new(seed),
+        file_name=Origins(children).file_name,
     )
     desk = Desk(
         lock=lock,
