@@ -188,9 +188,9 @@ class Children:
             with self._lock:
                 while self._may_write(process) and not process.has_lines:
                     remaining = deadline - Real.monotonic()
-                    if remaining <= 0:
-                        return
-                    self._lock.wait(remaining)
+                    if remaining <= 0 and (process.settled() is not False or remaining < -_REACTION_S):
+                        return  # else it waits for a processor, and may be about to write
+                    self._lock.wait(max(remaining, _LOOK_S))
                 self._restless.add(process)
 
     def _await_settled(self, process: ExtensionProcess, most_s: float) -> bool:
