@@ -26,6 +26,7 @@ class Player:
         """Do each step at its moment; the turn is held. What cannot be done is refused before the first one."""
         clock = self._engine.clock
         self._check(script)
+        self._retelling.begin()
         begun_us = clock.wall_us
         for step in script.steps:
             self._engine.advance(max(0, round(step.offset_ms * 1000) - (clock.wall_us - begun_us)))
@@ -36,13 +37,12 @@ class Player:
 
     def _check(self, script: Script) -> None:
         """Raise MisuseError, naming the step, for one that cannot be carried out here."""
+        self._retelling.check(script.steps)
         stamp = timestamp(self._engine.clock.now)
-        self._retelling.begin()
         running = self._phases.phase is Phase.INVOKE
         for index, step in enumerate(script.steps):
             action = step.action
             try:
-                self._retelling.check(step)
                 if isinstance(action, Event) and not isinstance(action.record, str):
                     encode(resolve(action, action.time or stamp))
                 elif running and isinstance(action, Invoke):

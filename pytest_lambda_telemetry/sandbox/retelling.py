@@ -7,7 +7,7 @@ a test registers by hand, which brings none of Lambda's own events, a script is 
 a step that a test wrote itself or that a recording holds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from threading import Condition
 from typing import cast
@@ -63,11 +63,12 @@ class Retelling:
         self._over = False
         self._subscriptions_told.clear()
 
-    def check(self, step: Step) -> None:
-        """Raise MisuseError for an init of another kind than the one that extensions have begun here."""
-        if step.part is not Part.INIT_START or not self._begun_by_itself:
+    def check(self, steps: Iterable[Step]) -> None:
+        """Raise MisuseError for an init of another type than the one that extensions have begun here."""
+        first = next((step for step in steps if step.part in (Part.INIT_START, Part.INIT_OVER)), None)
+        if first is None or first.part is not Part.INIT_START or not self._begun_by_itself:
             return
-        own, told = self._settings.initialization_type, _record(step.action)["initializationType"]
+        own, told = self._settings.initialization_type, _record(first.action)["initializationType"]
         if told != own:
             raise MisuseError(
                 f"the extensions here have begun an initialization of type {own!r}, and the script tells one of type"
