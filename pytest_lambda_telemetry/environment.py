@@ -169,9 +169,10 @@ class LambdaTelemetry(Guarded):
 
         Each step happens at its own offset, counted from now. INVOKE and SHUTDOWN reach the extensions that ask for
         next, and are skipped, with a journal line, where there is none; a freeze and the end of init first wait, in
-        real time, for the extensions' next. What is still buffered at a freeze comes after the next thaw. Lambda's own
-        events (`platform_events`) are not left out for those of the script: with a script that has an initialization
-        of its own, turn them off. Raises MisuseError before the first step when one of them cannot be carried out.
+        real time, for the extensions' next. What is still buffered at a freeze comes after the next thaw. Beside
+        extensions that registered by themselves a ready-made script finishes the init that they have begun, names them,
+        and leaves out what this environment has told; what a test wrote, and a recording, is played as it is. Raises
+        MisuseError before the first step when one of them cannot be carried out.
         """
         if not isinstance(script, Script):
             raise MisuseError(f"play() takes a Script, not {checks.repr_of(script)}; Script([(0, event), …]) makes one")

@@ -67,7 +67,7 @@ class Script(Lifecycles):
                 )
 
     @classmethod
-    def _of(cls, steps: Iterable[Step | Timed], own_ids: Iterable[str]) -> Self:
+    def _of(cls, steps: Iterable[Step], own_ids: Iterable[str]) -> Self:
         made = cls(steps)
         made._own_ids = frozenset(own_ids)
         return made
@@ -75,7 +75,7 @@ class Script(Lifecycles):
     @classmethod
     def _made(cls, steps: Iterable[Timed], options: ScriptOptions) -> Self:
         own = () if "request_id" in options else (schema.request_id(),)
-        return cls._of([(round(offset, 3), action) for offset, action in steps], own)
+        return cls._of((Step(round(offset, 3), action, part=part) for offset, action, part in steps), own)
 
     @classmethod
     def from_ndjson(cls, path: str | PathLike[str]) -> Self:
@@ -217,9 +217,9 @@ def _checked(index: int, item: object) -> Step:
     offset: object
     action: object
     if isinstance(item, Step):
-        offset, action = item.offset_ms, item.action
+        offset, action, part = item.offset_ms, item.action, item.part
     elif isinstance(item, tuple) and len(item) == 2:
-        offset, action = item
+        (offset, action), part = item, None
     else:
         raise MisuseError(f"step {index} of the script is {repr_of(item)}; pass a pair of offset in ms and event")
     if not is_number(offset, 0):
@@ -231,7 +231,7 @@ def _checked(index: int, item: object) -> Step:
         raise MisuseError(f"step {index} of the script has {repr_of(action)}, which is not an Event; {hint}")
     if wrong := _wrong_in(action):
         raise MisuseError(f"step {index} of the script has {type(action).__name__} with {wrong}")
-    return Step(offset, action)
+    return Step(offset, action, part=part)
 
 
 def _wrong_in(action: Action) -> str:
@@ -255,14 +255,14 @@ def _finite(name: str, value: object) -> float:
 
 
 def _later(steps: Iterable[Step], ms: float) -> list[Step]:
-    return [Step(round(step.offset_ms + ms, 3), step.action) for step in steps]
+    return [replace(step, offset_ms=round(step.offset_ms + ms, 3)) for step in steps]
 
 
 def _stretched(step: Step, factor: float) -> Step:
     action = step.action
     if isinstance(action, Invoke):
         action = replace(action, deadline_ms=action.deadline_ms * factor)
-    return Step(round(step.offset_ms * factor, 3), action)
+    return replace(step, offset_ms=round(step.offset_ms * factor, 3), action=action)
 
 
 def _unused(taken: set[str]) -> Iterator[str]:

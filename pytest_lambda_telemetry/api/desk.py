@@ -179,26 +179,31 @@ class Desk:
                 content=call.content,
             ),
             error=answer.error,
-            outcome=self._with_thread(answer.outcome, request.client),
+            outcome=self._with_thread(answer.outcome, request),
         )
         self._journal.add(fact)
         self._reception.called(fact)
         return HttpResponse(status=answer.status, body=body, headers=answer.headers)
 
-    def _with_thread(self, outcome: Outcome, client: int) -> Outcome:
+    def _with_thread(self, outcome: Outcome, request: HttpRequest) -> Outcome:
         """What a call leaves behind, with the thread that made it, where that belongs to an earlier test."""
         match outcome:
             case Registered(extension):
                 registered = self._extensions.by_id(extension.extension_id)
-                if registered is not None and (thread := self._outlived(client)):
+                if registered is not None and (thread := self._thread_of(request)):
                     registered.outlived = thread
                     return replace(outcome, outlived=thread)
             case Refused(who=str(who)) if outcome.route == "register":
                 holder = self._extensions.by_name(who)
-                return replace(outcome, outlived=self._outlived(client), holder=holder.outlived if holder else "")
+                return replace(outcome, outlived=self._thread_of(request), holder=holder.outlived if holder else "")
             case Refused(who=None):
-                return replace(outcome, outlived=self._outlived(client))
+                return replace(outcome, outlived=self._thread_of(request))
         return outcome
+
+    def _thread_of(self, request: HttpRequest) -> str:
+        """The thread that called, where it belongs to an earlier test."""
+        addresses = request.addresses()
+        return self._outlived(addresses[0][1]) if addresses else ""
 
     # -- without a socket ----------------------------------------------------------------------------------------------
 

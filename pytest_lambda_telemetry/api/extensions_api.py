@@ -7,7 +7,7 @@ from ..model.facts import Asked, Registered, Tolerated
 from ..model.ports import Recorder
 from ..protocol import calls
 from ..protocol.states import Call
-from ..wire.exchange import HttpResponse
+from ..wire.exchange import HttpRequest, HttpResponse
 from .exchange import Answer, ApiCall, json_answer, refusal_answer
 from .parties import Extensions, LiveExtension, Poll
 
@@ -15,7 +15,8 @@ from .parties import Extensions, LiveExtension, Poll
 class ExtensionsApi:
     """Of one environment. The caller holds its lock around every call.
 
-    `function` and `account_id` are what register answers, `new_identifier` makes the identifier it hands out.
+    `function` and `account_id` are what register answers, `new_identifier` makes the identifier it hands out;
+    `file_name` is that of the file from which Lambda started who registers, None where that is not known.
     """
 
     def __init__(
@@ -26,12 +27,14 @@ class ExtensionsApi:
         function: Mapping[str, str],
         account_id: str,
         new_identifier: Callable[[], str],
+        file_name: Callable[[HttpRequest, str], str | None],
     ) -> None:
         self._extensions = extensions
         self._journal = journal
         self._function = function
         self._account_id = account_id
         self._new_identifier = new_identifier
+        self._file_name = file_name
         self._over = False
 
     def end_polls(self) -> None:
@@ -46,14 +49,16 @@ class ExtensionsApi:
 
     def register(self, call: ApiCall, environment: calls.Environment) -> Answer:
         """POST …/register."""
-        verdict = calls.register(call.request.headers, call.body, environment)
+        headers = call.request.headers
+        file_name = self._file_name(call.request, headers.get(calls.NAME, ""))
+        verdict = calls.register(headers, call.body, environment, file_name)
         if isinstance(verdict, calls.Denied):
             return refusal_answer(call, "register", verdict.refusal, verdict.who)
         extension = LiveExtension(
             name=verdict.name,
             extension_id=self._new_identifier(),
             events=verdict.events,
-            headers=call.request.headers,
+            headers=headers,
             at=call.at,
             stand_in=call.stand_in,
             internal=verdict.internal,

@@ -159,6 +159,16 @@ class Extensions:
         return next((one for one in self._all if one.name == name), None)
 
     @property
+    def by_themselves(self) -> list[LiveExtension]:
+        """Those that have registered over the API, not by the test's hand."""
+        return [one for one in self._all if not one.stand_in]
+
+    @property
+    def first_error(self) -> str | None:
+        """The error type that the first of them with an error has reported first."""
+        return next((one.errors[0] for one in self._all if one.errors), None)
+
+    @property
     def names(self) -> list[str]:
         return [one.name for one in self._all]
 

@@ -150,6 +150,14 @@ class NobodyToTell:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A script's step tells what this environment has told already: it is not said twice."""
+
+    what: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class InitEnded:
     """Registrations and subscriptions are refused from now on."""
 
@@ -380,6 +388,7 @@ Fact = (
     | Asked
     | Told
     | NobodyToTell
+    | LeftOut
     | InitEnded
     | Froze
     | Thawed

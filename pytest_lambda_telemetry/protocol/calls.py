@@ -110,8 +110,8 @@ class Unsupported:
     answer: Refusal
 
 
-def register(headers: Headers, body: Body, environment: Environment) -> LetIn | Denied:
-    """POST /2020-01-01/extension/register."""
+def register(headers: Headers, body: Body, environment: Environment, file_name: str | None = None) -> LetIn | Denied:
+    """POST /2020-01-01/extension/register; `file_name` is of the file that Lambda started, where that is known."""
     name, profile = headers.get(NAME), environment.profile
     internal = name in profile.internal_extensions
     events = validate_registration(
@@ -121,6 +121,7 @@ def register(headers: Headers, body: Body, environment: Environment) -> LetIn | 
         taken=environment.names,
         init_over=environment.init_over,
         internal=internal,
+        file_name=file_name,
     )
     if isinstance(events, Refusal):
         return Denied(events, name or None)

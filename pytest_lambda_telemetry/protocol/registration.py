@@ -60,14 +60,23 @@ def unknown_identifier(identifier: str) -> Refusal:
 
 
 def validate_registration(
-    *, name: str | None, body: Body, profile: Profile, taken: Collection[str], init_over: bool, internal: bool
+    *,
+    name: str | None,
+    body: Body,
+    profile: Profile,
+    taken: Collection[str],
+    init_over: bool,
+    internal: bool,
+    file_name: str | None = None,
 ) -> tuple[str, ...] | Refusal:
     """The events an extension registers for, each once, in the order it named them; or why it may not register.
 
     `name` is the Lambda-Extension-Name header, `taken` the names registered so far, `internal` says that the runtime
-    started this extension. The order of checks is that of AWS's emulator: name, body, events, then whether the name is
-    taken, whether registration is closed, and how many there are. An event named twice is tolerated. `events`
-    may be empty, null or left out (Extensions API: it is not required): such an extension is never woken.
+    started this extension, `file_name` is that of the file from which Lambda started it, None where that is not known.
+    The order of checks is that of AWS's emulator: name, body, events, then whether the name is the file's (Extensions
+    API), whether it is taken, whether registration is closed, and how many there are. An event named twice is
+    tolerated. `events` may be empty, null or left out (Extensions API: it is not required): such an extension is never
+    woken.
     """
     if not (name and name.strip()):
         return single(
@@ -79,6 +88,14 @@ def validate_registration(
     events = _events(body, profile, internal)
     if isinstance(events, Refusal):
         return events
+    if file_name is not None and file_name != name and not internal:
+        return single(
+            403,
+            "Extension.InvalidExtensionName",
+            f"Extension name {printable(name)} differs from its file name {printable(file_name)}",
+            "send the file name of the extension in Lambda-Extension-Name (Extensions API); in a test,"
+            " run_extension(..., name=...) says how the file is called on Lambda",
+        )
     return _may_register(name, taken, init_over) or events
 
 

@@ -38,11 +38,13 @@ from .audit import Audit
 from .children import Children
 from .invocations import Invocations
 from .listeners import Listeners
+from .origins import Origins
 from .phases import Phases
 from .plan import Plan, PlannedDeliverer
 from .player import Player
 from .process_wide import ENVIRONMENT_NUMBERS, IDENTIFIERS, SHARED_SERVER
 from .reception import LoopReport, Reception
+from .retelling import Retelling
 from .sandbox import Sandbox
 from .stage import Stage
 from .stand_in import StandIn
@@ -193,6 +195,7 @@ def _connect(
         },
         account_id=settings.account_id,
         new_identifier=lambda: IDENTIFIERS.new(seed),
+        file_name=Origins(children).file_name,
     )
     desk = Desk(
         lock=lock,
@@ -245,6 +248,17 @@ def _connect(
         stage=stage,
         waits=waits,
     )
+    retelling = Retelling(
+        settings=settings,
+        lock=lock,
+        journal=journal,
+        extensions=extensions,
+        children=children,
+        phases=phases,
+        reception=reception,
+        stage=stage,
+        waits=waits,
+    )
     sandbox = Sandbox(
         settings=settings,
         seed=seed,
@@ -272,7 +286,7 @@ def _connect(
         waits=waits,
         stage=stage,
         invocations=invocations,
-        player=Player(engine, phases, stage),
+        player=Player(engine, phases, stage, retelling),
         stand_in=StandIn(lock, desk, extensions, profile),
         undo=undo,
     )

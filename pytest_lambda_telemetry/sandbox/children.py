@@ -124,16 +124,15 @@ class Children:
 
     def start_again(self) -> None:
         """The next execution environment starts what the one before it had started."""
-        for process in self:
-            started = self._started.pop(process, None)
-            if started is not None:
-                self.run(
-                    started.argv,
-                    name=started.name,
-                    variables=started.variables,
-                    cwd=started.cwd,
-                    layer=started.layer,
-                )
+        ended, self._all = self._all, []  # how those ended is the earlier environment's
+        for started in [self._started.pop(process) for process in ended]:
+            self.run(
+                started.argv,
+                name=started.name,
+                variables=started.variables,
+                cwd=started.cwd,
+                layer=started.layer,
+            )
 
     def _woken(self) -> None:
         with self._lock:
@@ -189,9 +188,9 @@ class Children:
             with self._lock:
                 while self._may_write(process) and not process.has_lines:
                     remaining = deadline - Real.monotonic()
-                    if remaining <= 0:
-                        return
-                    self._lock.wait(remaining)
+                    if remaining <= 0 and (process.settled() is not False or remaining < -_REACTION_S):
+                        return  # else it waits for a processor, and may be about to write
+                    self._lock.wait(max(remaining, _LOOK_S))
                 self._restless.add(process)
 
     def _await_settled(self, process: ExtensionProcess, most_s: float) -> bool:

@@ -20,10 +20,9 @@ from ..story.invocation import Invoked
 from .invocation import Invocation, InvocationOptions
 from .phases import Phases
 from .process_wide import request_id as nth_request_id
-from .stage import Stage
+from .stage import DEFAULT_INIT_MS, Stage
 from .waits import Waits
 
-DEFAULT_INIT_MS = 100.0
 _LEAST_MS = 1.0
 
 

@@ -45,6 +45,7 @@ class Reception:
         self._children = children
         self._violations = violations
         self.init_started_us: int | None = None
+        self.init_told = False  # by a script, or as Lambda's own
         self._environments = 1
 
     def called(self, fact: Called) -> None:
@@ -82,11 +83,14 @@ class Reception:
         self._children.registered(registered.extension.name)
         if self.init_started_us is None:
             self.init_started_us = self._clock.elapsed_us
-            self._own(self.init.started())
+            if not self.init_told:
+                self._own(self.init.started())
+                self.init_told = self._settings.platform_events
 
     def begin_anew(self) -> None:
         """Another execution environment: its init has not begun."""
         self.init_started_us = None
+        self.init_told = False
         self._environments += 1
 
     @property

@@ -37,6 +37,7 @@ from .waits import Waits
 
 _GRACE_S = 0.1  # what an extension gets beyond the moment that it was told
 _LONGEST_S = 15.0  # no call waits longer for an extension that was told of a later moment
+DEFAULT_INIT_MS = 100.0  # of an init in which no time has passed
 LAMBDA, SCRIPT = "Lambda", "script"
 """Who says that a step is to be carried out."""
 
@@ -74,6 +75,7 @@ class Stage:
         self._violations = violations
         self._waits = waits
         self._sender = sender
+        self.invoked = 0  # invocations of this execution environment
         self._init_ms: float | None = None
         self._deadline_us = 0  # of the invocation, in elapsed time
         self._told_until: dict[str, float] = {}  # by name: the real moment until which an extension may take its time
@@ -93,7 +95,9 @@ class Stage:
             case Invoke():
                 self._close_init_of_script()
                 self.thaw()
+                self.invoked += 1
                 if by == SCRIPT:
+                    self.take_charged_init_ms()  # the script has its own
                     self._note_nobody("INVOKE", action.request_id)
                 self._invoke_extensions(action)
             case EndInit():
@@ -129,11 +133,10 @@ class Stage:
             self._engine.advance(took_us)
         self._init_ms = took_us / 1000
         if self._settings.platform_events:
-            standing = [self._standing(one) for one in self._extensions if not one.stand_in]
-            init, failed = self._reception.init, [one.errors[0] for one in self._extensions if one.errors]
-            if failed:
-                init = replace(init, status="error", error_type=failed[0])
-            self._engine.emit(init.ended(standing, self._init_ms), deliver=True)
+            init, error_type = self._reception.init, self._extensions.first_error
+            if error_type is not None:
+                init = replace(init, status="error", error_type=error_type)
+            self._engine.emit(init.ended(self.standing(), self._init_ms), deliver=True)
         self._close_init()
 
     def take_charged_init_ms(self) -> float | None:
@@ -153,10 +156,17 @@ class Stage:
             self._engine.init_telemetry.close()
             self._journal.add(InitEnded())
 
-    @staticmethod
-    def _standing(one: LiveExtension) -> Event:
-        registered_for = cast(Sequence[LifecycleEvent], one.events)  # checked when it registered
-        return extension_stands(one.name, str(one.state), registered_for, one.errors[-1] if one.errors else None)
+    def standing(self) -> list[Event]:
+        """A platform.extension for each that has registered by itself."""
+        return [
+            extension_stands(
+                one.name,
+                str(one.state),
+                cast(Sequence[LifecycleEvent], one.events),  # checked when it registered
+                one.errors[-1] if one.errors else None,
+            )
+            for one in self._extensions.by_themselves
+        ]
 
     # -- INVOKE --------------------------------------------------------------------------------------------------------
 
@@ -340,6 +350,7 @@ class Stage:
         with self._lock:
             self._phases.move(Trigger.RESTART)
             self._violations.ending = False
+            self.invoked = 0
             self._init_ms = None
             self._told_until.clear()
             self._shutting_down.clear()

@@ -9,6 +9,7 @@ from ..api.parties import Extensions, LiveExtension
 from ..api.routes import LAMBDA
 from ..engine.recordings import Recordings
 from ..engine.turns import Turns
+from ..host.activity import others_are_idle
 from ..host.process import ExtensionProcess
 from ..model import checks
 from ..model.errors import ProtocolViolation, WaitTimeout
@@ -20,6 +21,8 @@ from .violations import CALLS, ExpectedRejection, Violations
 
 T = TypeVar("T")
 _ABOUT_TO_S, _IMPATIENT_S, _LOOK_S = 0.05, 0.005, 0.001
+_REST_LOOKS = 2  # so often in a row everybody rests: once they may be between two things, or wait for our lock
+_RESTLESS_S = 2.0  # what is busy for longer is about something else
 _LOOK_AGAIN_S = 0.01  # a predicate of the user's may depend on what no notification announces
 
 
@@ -45,6 +48,7 @@ class Waits:
         self._violations = violations
         self._runtime_api = runtime_api
         self._kept_waiting = False
+        self._never_rests = False  # this process has a thread that is always busy
 
     def extension(self, name: str | None, timeout: float) -> Extension:
         """Wait until the extension of this name, or any, has registered."""
@@ -102,20 +106,31 @@ class Waits:
     def let_ask(self) -> list[str]:
         """Give those that are about to ask for their next event a short real moment; who has not asked then.
 
-        A child has it until it rests, code in this process for a few hundredths of a second; one that was waited for in
-        vain is not waited for so long again.
+        A child has it until it rests, code in this process for a few hundredths of a second, and as long as a thread of
+        this process waits for a processor: it may be about to ask, or to take the call of one that has asked. One that
+        was waited for in vain is not waited for so long again.
         """
         with self._lock:
             patience_s = _IMPATIENT_S if self._kept_waiting else _ABOUT_TO_S
             deadline = Real.monotonic() + patience_s
+            rested = 0
             while late := self.late():
                 remaining = deadline - Real.monotonic()
                 settled = self._children.settled(late)
-                if self._turns.interrupted or settled or (settled is None and remaining <= 0):
+                if settled or (settled is None and remaining <= 0):
+                    rested = rested + 1 if self._at_rest(-remaining) else 0
+                if self._turns.interrupted or rested == _REST_LOOKS:
                     self._kept_waiting = settled is None
                     break
-                self._lock.wait(_LOOK_S if settled is False else remaining)
+                self._lock.wait(remaining if settled is None and remaining > 0 else _LOOK_S)
             return late
+
+    def _at_rest(self, waited_s: float) -> bool:
+        """No other thread of this process has anything to do, as far as that can be told."""
+        if self._never_rests or others_are_idle() is not False:
+            return True
+        self._never_rests = waited_s > _RESTLESS_S
+        return self._never_rests
 
     def all_waiting(self, timeout: float, until: Callable[[Sequence[str]], float] = lambda _late: 0.0) -> list[str]:
         """Wait until every extension that is alive asks for its next event; the names of those that do not.

@@ -18,6 +18,7 @@ from ..protocol.schema import InitializationType, InitPhase, LifecycleEvent, Sta
 
 ON_DEMAND = "on-demand"
 MANAGED_INSTANCES = "lambda-managed-instances"
+AGAIN = "Already subscribed"
 
 
 class Instance(TypedDict):

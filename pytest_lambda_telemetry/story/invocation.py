@@ -4,8 +4,10 @@ Sources: event schema reference; two captures of the live service of 2026-07-28;
 different there.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from math import ceil
+from typing import cast
 
 from .. import events
 from ..model.event import Event
@@ -119,3 +121,11 @@ class Invoked:
         if used_mb is not None:
             return used_mb
         return min(_USUAL_MB, self.memory_mb) if self.max_memory_used_mb is None else self.max_memory_used_mb
+
+
+def warm(report: Event) -> Event:
+    """A report of the invocation that caused the init, where an earlier one has."""
+    record = cast(Mapping[str, object], report.record)
+    metrics = {**cast(Mapping[str, float], record["metrics"])}
+    del metrics["initDurationMs"]
+    return replace(report, record={**record, "metrics": {**metrics, "billedDurationMs": ceil(metrics["durationMs"])}})

@@ -19,11 +19,11 @@ from ..protocol.fields import listed, number, text, time_of, whole
 from ..protocol.projection import moment
 from ..protocol.schema import InitializationType, Status
 from . import endings
-from .init import MANAGED_INSTANCES, Init, extension_stands, subscribed
+from .init import AGAIN, MANAGED_INSTANCES, Init, extension_stands, subscribed
 from .invocation import Invoked
-from .steps import Action, EndInit
+from .steps import Action, EndInit, Part
 
-Timed = tuple[float, Action]
+Timed = tuple[float, Action, Part | None]
 
 DEFAULT_RUNTIME = "python3.13"
 
@@ -60,7 +60,7 @@ def _spread(logs: Sequence[Log], start: float, end: float) -> list[Timed]:
     logs = list(logs)
     gap = (end - start) / (len(logs) + 1)
     return [
-        (start + gap * place, log if isinstance(log, Event) else events.function(log))
+        (start + gap * place, log if isinstance(log, Event) else events.function(log), None)
         for place, log in enumerate(logs, start=1)
     ]
 
@@ -72,8 +72,8 @@ def _check_runtime(runtime: object) -> None:
         )
 
 
-def _at(offset_ms: float, actions: Iterable[Action]) -> list[Timed]:
-    return [(offset_ms, action) for action in actions]
+def _at(offset_ms: float, actions: Iterable[Action], part: Part | None = None) -> list[Timed]:
+    return [(offset_ms, action, part) for action in actions]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,9 @@ class _Invocation:
 
     def begun(self) -> list[Timed]:
         """INVOKE, platform.start and the logs."""
-        return [*_at(self.start, self.invoked.begun()), *_spread(self.logs, self.start, self.done)]
+        first, *rest = self.invoked.begun()
+        logs = _spread(self.logs, self.start, self.done)
+        return [(self.start, first, Part.INIT_OVER), *_at(self.start, rest), *logs]
 
     def completed(
         self,
@@ -162,7 +164,9 @@ class _Invocation:
         )
         reported = self.done + (0.0 if self.managed else self.overhead_ms)
         runtime_done = self.invoked.runtime_done(status, error_type, self.duration_ms)
-        return [*_at(self.done, runtime_done), *_at(reported, [report, *self.invoked.closed()])]
+        first = None if init_duration_ms is None else Part.FIRST_REPORT
+        closed = self.invoked.closed()
+        return [*_at(self.done, runtime_done), (reported, report, first), *_at(reported, closed)]
 
 
 def _initialized(
@@ -172,20 +176,22 @@ def _initialized(
     *,
     logs: Sequence[Log],
     extensions: Sequence[str],
-    state: str = "Subscribed",
+    again: bool = False,
 ) -> list[Timed]:
     """An initialization from initStart to initReport. One that fails leaves no extension ready and init open."""
     names = texts("extensions", extensions, "names")
     end, subscribing = begin + number("init_duration_ms", duration_ms), begin + duration_ms * 0.2
     good = init.status == "success"
-    *told, report = init.ended([extension_stands(name) for name in names if good], duration_ms)
+    state, subscription = ("Subscribed", Part.SUBSCRIPTION) if not again else (AGAIN, Part.SUBSCRIPTION_AGAIN)
+    done, *standing, report = init.ended([extension_stands(name) for name in names if good], duration_ms)
     return [
-        (begin, init.started()),
-        *_at(subscribing, [subscribed(name, state=state) for name in names]),
+        (begin, init.started(), Part.REST if again else Part.INIT_START),
+        *_at(subscribing, [subscribed(name, state=state) for name in names], subscription),
         *_spread(logs, subscribing, end),
-        *_at(end, told),
+        (end, done, Part.INIT_DONE if good else Part.REST),
+        *_at(end, standing, Part.EXTENSION),
         *_at(end, [EndInit()] if good else []),
-        (end, report),
+        (end, report, Part.REST),
     ]
 
 
@@ -193,7 +199,8 @@ class Lifecycles:
     """The ready-made scripts, as class methods of `Script`.
 
     Those with an invocation take the options of `invocation`. A request id that is not given is made from a counter,
-    the same in every run, and stays distinct when scripts are joined.
+    the same in every run, and stays distinct when scripts are joined. `extensions` are the names in a script that is
+    played where no extension has registered by itself; where one has, the script names those that are there.
     """
 
     __slots__ = ()
@@ -341,7 +348,7 @@ class Lifecycles:
         again = replace(of.init, phase="invoke")
         logs, names, lasting = init_logs, extensions, init_duration_ms
         first = _initialized(0.0, lasting, failed, logs=logs, extensions=names)
-        second = _initialized(lasting, lasting, again, logs=logs, extensions=names, state="Already subscribed")
+        second = _initialized(lasting, lasting, again, logs=logs, extensions=names, again=True)
         ending = of.completed(before_ms=init_duration_ms)
         return cls._made([*first, *second, *of.begun(), *ending], options)
 
@@ -370,9 +377,9 @@ class Lifecycles:
         if (taken := time_of(snapshot_at, "snapshot_at")) is not None:
             old = of.init.remembered(moment(taken), number("init_duration_ms", init_duration_ms))
         back: list[Timed] = [
-            (0.0, EndInit()),
+            (0.0, EndInit(), Part.INIT_OVER),
             *_at(0.0, old),
-            (0.0, started),
+            (0.0, started, None),
             *_spread(restore_logs, 0.0, end),
             *_at(end, done),
         ]

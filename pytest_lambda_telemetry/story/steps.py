@@ -1,7 +1,8 @@
 """What a script is made of: steps as data, which an environment carries out on its own clock."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
+from enum import Enum, auto
 
 from ..model.event import Event
 from ..protocol.brief import brief
@@ -51,12 +52,34 @@ Action = Event | Invoke | Shutdown | EndInit | Flush | Freeze | Thaw
 ACTIONS = (Event, Invoke, Shutdown, EndInit, Flush, Freeze, Thaw)
 
 
+class Part(Enum):
+    """What a step of a ready-made script tells of an initialization.
+
+    Where extensions live that registered by themselves, their environment has an initialization of its own, and the
+    step is told as a part of that (`sandbox/retelling.py`). Steps that a test writes have none: they stay as written.
+    """
+
+    INIT_START = auto()
+    SUBSCRIPTION = auto()
+    SUBSCRIPTION_AGAIN = auto()
+    INIT_DONE = auto()
+    """initRuntimeDone where the initialization is good: its extensions stand, and it is about to be over."""
+    EXTENSION = auto()
+    REST = auto()
+    INIT_OVER = auto()
+    """An invocation or a restore begins: an initialization that the script has not told ends before it."""
+    FIRST_REPORT = auto()
+    """The report of the invocation that caused the initialization."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to do, `offset_ms` milliseconds after the script began."""
+    """One thing to do, `offset_ms` milliseconds after the script began. `part` is for the ready-made scripts."""
 
     offset_ms: float
     action: Action
+    _: KW_ONLY
+    part: Part | None = field(default=None, compare=False, repr=False)
 
 
 def request_ids(steps: Iterable[Step]) -> list[str]:

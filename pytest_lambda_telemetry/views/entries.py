@@ -144,6 +144,12 @@ _TELLERS: dict[type, Callable[[Any], Line]] = {  # Any: each teller takes the cl
         f"{fact.event} {fact.detail}",
         "skipped: no extension asks for it",
     ),
+    facts.LeftOut: lambda fact: (
+        "lifecycle",
+        "script",
+        f"{fact.what} {fact.detail}",
+        "left out: this environment has told it already",
+    ),
     facts.InitEnded: lambda _fact: ("lifecycle", "Lambda", "init ended", ""),
     facts.Froze: lambda _fact: ("lifecycle", "Lambda", "the environment freezes", ""),
     facts.Thawed: lambda _fact: ("lifecycle", "Lambda", "the environment thaws", ""),

@@ -63,12 +63,17 @@ class Wording:
     threads: str = "http"
 
 
+Address = tuple[str, int]
+"""Host and port."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
     """A complete request. `target` is the path with its query, as sent (an absolute URI is reduced to its path).
 
-    `client` is the port it came from. `alive()` is False when the client has closed its side; `expired()` is True once
-    the attachment that its connection belongs to was detached. Both may be called from any thread and never block.
+    `alive()` is False when the client has closed its side; `expired()` is True once the attachment that its connection
+    belongs to was detached; `addresses()` are those of the client and of the server, None where the connection
+    has broken off. All may be called from any thread and never block.
     """
 
     method: str
@@ -77,7 +82,7 @@ class HttpRequest:
     body: bytes
     alive: Callable[[], bool]
     expired: Callable[[], bool]
-    client: int = 0
+    addresses: Callable[[], tuple[Address, Address] | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +158,6 @@ class Exchange:
         self._wording = wording
         self._expired = expired
         self._reader = Reader(sock)
-        self._client = 0
-        with suppress(OSError):  # it has gone already
-            self._client = sock.getpeername()[1]
         self._method = ""
         self._version = ""
         self.ends = False
@@ -178,7 +180,7 @@ class Exchange:
                 body=b"",
                 alive=self._alive,
                 expired=self._expired,
-                client=self._client,
+                addresses=self._addresses,
             )
             return replace(request, body=self._read_body(fields))
         except TimeoutError:
@@ -192,6 +194,12 @@ class Exchange:
             problem = refusal
         problem.request = request
         raise problem
+
+    def _addresses(self) -> tuple[Address, Address] | None:
+        try:
+            return self._sock.getpeername(), self._sock.getsockname()
+        except OSError:
+            return None
 
     def render(self, response: HttpResponse, *, close: bool) -> bytes:
         """The bytes of an answer, which says so when the connection ends with it. Raises ValueError."""

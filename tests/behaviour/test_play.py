@@ -1,5 +1,7 @@
 """Scripts played on the environment's clock to real subscribers and real extensions."""
 
+import hashlib
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -170,6 +172,16 @@ def test_one_that_waits_for_runtime_done_gets_it_within_the_overhead(
     lambda_telemetry.wait_until_ready()
     lambda_telemetry.play(Script.invocation(overhead_ms=25))
     assert ext.types == RUN[:2]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system tells who has something to do")
+@pytest.mark.lambda_telemetry(**BARE)
+def test_time_does_not_run_away_from_one_that_is_still_working(
+    extension: Make, lambda_telemetry: LambdaTelemetry
+) -> None:
+    extension(on_event=lambda event: hashlib.pbkdf2_hmac("sha256", b"", b"", 250_000))
+    lambda_telemetry.play(Script.invocation(logs=["a line"]))
+    assert lambda_telemetry.elapsed == timedelta(milliseconds=101.5)
 
 
 @pytest.mark.lambda_telemetry(**BARE)

@@ -223,10 +223,24 @@ def test_its_name_is_the_file_name_unless_it_is_given(lambda_telemetry: LambdaTe
     assert lambda_telemetry.run_extension([sys.executable, "-c", "pass"], name="inline").name == "inline"
 
 
-def test_a_program_that_registers_under_another_name_is_pointed_out(
+def test_another_name_is_pointed_out_where_it_is_not_certain_whose_it_is(
     lambda_telemetry: LambdaTelemetry, tmp_path: Path
 ) -> None:
-    body = "me = register('my-extension')\nuntil_shutdown(me, lambda event: say(event['eventType']))"
+    body = """
+near, far = os.pipe()
+if not os.fork():
+    middle = os.getpid()
+    if os.fork():
+        os._exit(0)
+    while os.getppid() == middle:
+        pass
+    me = register('my-extension')  # from a process that nobody can tell whose it is
+    until_shutdown(me, lambda event: say(event['eventType']))
+    os._exit(0)
+os.wait()
+os.close(far)
+os.read(near, 1)
+"""
     child = lambda_telemetry.run_extension(program(tmp_path, body))
     lambda_telemetry.wait_until_ready("my-extension")
     [note] = [line for line in noted(lambda_telemetry, "note") if "under this name" in line]

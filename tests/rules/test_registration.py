@@ -234,3 +234,16 @@ def test_any_header_and_any_bytes_get_a_verdict(header: str | None, raw: bytes, 
         if isinstance(verdict, Refusal):
             json.loads(verdict.body)
             verdict.message.encode()
+
+
+def test_the_name_is_the_files_where_that_is_known() -> None:
+    verdict = refusal(register(name="a", file_name="b"))
+    assert verdict.error_type == "Extension.InvalidExtensionName"
+    assert verdict.message == "Extension name a differs from its file name b"
+    assert refusal(register(["NONE"], name="a", file_name="b")).error_type == "Extension.InvalidEventType"
+    assert refusal(register(name="a", file_name="b", taken=["a"], init_over=True)) == verdict
+
+
+@pytest.mark.parametrize("sound", [{"file_name": "a"}, {"file_name": None}, {"file_name": "b", "internal": True}])
+def test_a_name_that_may_differ_or_does_not(sound: dict[str, Any]) -> None:
+    assert register(["INVOKE"], name="a", **sound) == ("INVOKE",)
