@@ -128,11 +128,11 @@ def describe_refusal(call: str, refused: Refused) -> str:
     """A refused call for a person: who sent what, what Lambda answers, and the rule behind each fault."""
     who = f"extension {refused.who!r}" if refused.who else "an unidentified extension"
     route = "" if refused.route == "subscribe" else f"route={refused.route!r}"
+    several = len(refused.rules) > 1  # else the first line has the fault
     lines = [
-        f"{call} from {who} was refused: {refused.status} {refused.error_type}",
-        f"  answered: {refused.message}",
-        f"  body:     {show_body(refused.raw)}",
-        *(line for message, rule in refused.rules for line in (f"  fault:    {message}", f"    rule:   {rule}")),
+        f"{call} from {who} was refused: {refused.status} {refused.error_type}: {refused.message}",
+        f"  body:  {show_body(refused.raw)}",
+        *(f"  rule:  {f'{message}: ' if several else ''}{rule}" for message, rule in refused.rules),
         "  On Lambda this fails the extension, and with it every invocation. If the test means it to be refused, wrap"
         f" it in expect_rejection({route}); strict=False turns this check off.",
     ]
