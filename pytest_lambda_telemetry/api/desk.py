@@ -165,7 +165,7 @@ class Desk:
         request = call.request
         body = answer.refusal.written(self._profile) if answer.refusal else answer.body
         fact = Called(
-            who=answer.who or request.headers.get(calls.NAME) or "?",
+            who=answer.who or self._named(request) or "?",
             request=Request(
                 method=request.method,
                 path=request.target,

@@ -143,7 +143,9 @@ def _connect(
         listeners=listeners,
         violations=violations,
         has_crashed=children.has_crashed,
+        last_output=children.last_output,
     )
+    sender.on_unread = audit.unread
     outbox = Outbox(
         lock=lock,
         moments=moments,

@@ -18,6 +18,15 @@ from .violations import Violations
 _SAME_ANSWERS = 3
 _RUNTIME_API = "/2018-06-01/runtime/"
 
+_ANSWER = "Answer 200 as soon as a batch has arrived, also to events that are unknown or cannot be parsed."
+_REMEDIES = {
+    404: "Answer POST at the path of the destination's URI, which Lambda keeps as it is.",
+    405: "Answer POST at the path of the destination's URI.",
+    413: "Take larger bodies: a batch may hold 2 * maxBytes, and its envelope.",
+    **dict.fromkeys((301, 302, 303, 307, 308), "No redirect is followed: name the right address in the destination."),
+}
+"""What to do about a status; `_ANSWER` for those that are not here. Sources: Lambda Telemetry API reference, seen."""
+
 
 class Audit:
     """Of one environment."""
@@ -30,18 +39,35 @@ class Audit:
         listeners: Listeners,
         violations: Violations,
         has_crashed: Callable[[str], bool],
+        last_output: Callable[[str], str],
     ) -> None:
         self._lock = lock
         self._recordings = recordings
         self._listeners = listeners
         self._violations = violations
         self._has_crashed = has_crashed
+        self._last_output = last_output
         self._told: set[Subscription] = set()
         self._dropped: dict[Subscription, int] = {}
 
     def dropped(self, fact: Dropped) -> None:
         """Events will never arrive; whose fault that is shows from the attempts. The lock is held."""
         self._dropped[fact.subscription] = self._dropped.get(fact.subscription, 0) + fact.count
+
+    def unread(self, subscription: object) -> None:
+        """A TCP listener has closed its connection without having read all of it. The lock is not held."""
+        with self._lock:
+            if not isinstance(subscription, Subscription) or subscription in self._told:
+                return
+            name = subscription.extension_name
+            if not self._has_crashed(name):
+                self._told.add(subscription)
+                self._violations.add(
+                    f"the TCP listener of extension {name!r} ({_where(subscription)}) closed its connection before it"
+                    " had read all that was written to it.\n"
+                    "  Over TCP nothing is acknowledged: on Lambda that telemetry is lost. Keep the connection open,"
+                    f" and read until Lambda closes it.{self._wrote(name)}"
+                )
 
     def look(self, *, at_the_end: bool) -> None:
         """Find what listeners did wrong so far; `at_the_end` also what has not come right by then."""
@@ -54,7 +80,11 @@ class Audit:
                     text = self._finding(subscription, failing, at_the_end=at_the_end)
                     if text is not None:
                         self._told.add(subscription)
-                        self._violations.add(text)
+                        self._violations.add(text + self._wrote(subscription.extension_name))
+
+    def _wrote(self, name: str) -> str:
+        output = self._last_output(name)
+        return f"\n  The last output of its process:\n{output}" if output else ""
 
     def _finding(self, subscription: Subscription, failing: Sequence[Progress], *, at_the_end: bool) -> str | None:
         genuine = [[one for one in progress.attempts if not one.injected] for progress in failing]
@@ -71,8 +101,8 @@ class Audit:
             return (
                 f"the listener of extension {name!r} ({where}) answered {last.status} to the same batch {same} times,"
                 f" and never acknowledged it: {batch}{lost}.\n"
-                "  On Lambda the same batch comes back for ever, and nothing behind it is delivered. Answer 200 as soon"
-                " as a batch has arrived, also to events that are unknown or cannot be parsed."
+                "  On Lambda the same batch comes back for ever, and nothing behind it is delivered."
+                f" {_REMEDIES.get(last.status, _ANSWER)}"
             )
         if not at_the_end:
             return None
@@ -82,6 +112,13 @@ class Audit:
                 f" {_was(attempts)} refused, and {batch} never arrived{lost}.\n"
                 "  On Lambda nothing of it arrives. Listen on the port of the destination (at sandbox.localdomain or at"
                 " every address) before you subscribe, or soon after; is it the right port?"
+            )
+        if last.error == REFUSED:
+            return (
+                f"the listener of extension {name!r} ({where}) has stopped listening: {batch}, {_count(attempts)}, the"
+                f" last: {REFUSED}{lost}.\n"
+                "  On Lambda it is lost. Listen until SHUTDOWN is handled: what is buffered then is delivered first,"
+                " the report of the last invocation with it."
             )
         if last.status is None and last.timed_out:
             return (
@@ -100,7 +137,7 @@ class Audit:
 
     def _lost(self, subscription: Subscription) -> str:
         count = self._dropped.get(subscription, 0)
-        return f"; {count} events were dropped meanwhile" if count else ""
+        return f"; {count} {'event was' if count == 1 else 'events were'} dropped meanwhile" if count else ""
 
 
 def _where(subscription: Subscription) -> str:
@@ -127,8 +164,10 @@ def _last_same_status(attempts: Iterable[Attempt]) -> int:
 def describe_wrong_call(fact: Called) -> str | None:
     """A call to where nothing is, or with the wrong method, for a person; None where that is no fault of its own."""
     request = fact.request
-    if fact.error is None or request.status not in (404, 405) or request.path.startswith(_RUNTIME_API):
+    if fact.error is None or request.status not in (404, 405):
         return None
+    if request.path.startswith(_RUNTIME_API) and fact.who == "?":
+        return None  # the function's runtime, which there is none of here
     who = f"extension {fact.who!r}" if fact.who != "?" else "an extension"
     return (
         f"{request.method} {request.path} from {who} was answered {request.status} {fact.error[0]}:"
