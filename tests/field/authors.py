@@ -17,7 +17,7 @@ from pytest_lambda_telemetry import (
     WaitTimeout,
     events,
 )
-from tests.field.cases import Field, Live, mistake, twin
+from tests.field.cases import PATIENT, Field, Live, mistake, twin
 
 URI = "http://sandbox.localdomain:4243"
 HELLO = events.function("hello")
@@ -132,6 +132,18 @@ def _(it: LambdaTelemetry) -> None:
     it.subscribe(URI)
 
 
+@misuse(
+    "subscribe() at a port where nobody listens",
+    "nobody ever listened for the telemetry of extension 'test-extension' at"
+    " http://sandbox.localdomain:PORT: 4 attempts were refused, and [function] never arrived.",
+    told=ProtocolViolation,
+)
+def _(it: LambdaTelemetry) -> None:
+    it.subscribe(URI)
+    it.emit(HELLO)
+    it.advance(seconds=2)
+
+
 # -- asking for what was recorded --------------------------------------------------------------------------------------
 
 
@@ -168,6 +180,42 @@ misuse("records() of a type that no event has", "there is no event type 'functio
 def _(it: LambdaTelemetry) -> None:
     it.subscribe(URI)
     it.emit(HELLO)
+    it.assert_delivered(["function"])
+
+
+@misuse(
+    "assert_delivered() where nothing is subscribed",
+    "no acknowledged delivery carried exactly ['function']",
+    told=AssertionError,
+)
+def _(it: LambdaTelemetry) -> None:
+    it.emit(HELLO)
+    it.flush()
+    it.assert_delivered(["function"])
+
+
+@misuse(
+    "assert_delivered() of a type that is not subscribed to",
+    "no acknowledged delivery carried exactly ['function']",
+    told=AssertionError,
+)
+def _(it: LambdaTelemetry) -> None:
+    it.subscribe(URI, types=["platform"])
+    it.emit(HELLO)
+    it.flush()
+    it.assert_delivered(["function"])
+
+
+@misuse(
+    "assert_delivered() in a frozen environment",
+    "no acknowledged delivery carried exactly ['function']",
+    told=AssertionError,
+)
+def _(it: LambdaTelemetry) -> None:
+    it.subscribe(URI)
+    it.freeze()
+    it.emit(HELLO)
+    it.advance(seconds=1)
     it.assert_delivered(["function"])
 
 
@@ -278,6 +326,34 @@ misuse(
     "a Retry without an attempt",
     "Retry.attempts=0 is not valid: it must be a whole number, 1 or more, or None for no limit",
 )(lambda it: Retry(attempts=0))
+
+
+@mistake(
+    "run_extension() of a file that is not executable",
+    "run_extension(['my-extension']): my-extension is not executable; make it so (chmod +x), or run"
+    " it with its interpreter: run_extension([sys.executable, 'my-extension'])",
+    by="test",
+    told=MisuseError,
+)
+def _(field: Field) -> None:
+    path = field.folder / "my-extension"
+    path.write_text("#!/bin/sh")
+    field.lambda_telemetry.run_extension([path])
+
+
+@mistake(
+    "push() to an extension whose process is frozen",
+    "the environment is frozen, and with it the process of extension 'ext.py': nothing can be sent"
+    " to it; call thaw() first",
+    by="test",
+    told=MisuseError,
+    settings=PATIENT,
+)
+def _(field: Field) -> None:
+    field.run("me = register('ext.py'); subscribe(me, serve()); until_shutdown(me)")
+    field.lambda_telemetry.invoke()
+    field.lambda_telemetry.push([HELLO])
+
 
 # -- the life of an environment ----------------------------------------------------------------------------------------
 

@@ -1,6 +1,9 @@
 """Mistakes in the calls of an extension to Lambda."""
 
+import os
+import socket
 import threading
+from http.client import HTTPConnection
 
 from pytest_lambda_telemetry import Settings, WaitTimeout
 from tests.field.cases import SHORT, Field, mistake, twin
@@ -92,6 +95,23 @@ def _(_field: Field) -> None:
 )
 def _(_field: Field) -> None:
     call("GET", "/2018-06-01/runtime/invocation/next", headers={IDENTIFIER: register()})
+
+
+@mistake("what is no HTTP", "a request was answered 400: not an HTTP/1.1 request line: b'register ext\\r\\n'.")
+def _(_field: Field) -> None:
+    host, port = os.environ["AWS_LAMBDA_RUNTIME_API"].split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"register ext\r\n\r\n")
+        connection.recv(1)
+
+
+@mistake("a request without a Host line", "a request was answered 400: there is no Host line, which HTTP/1.1 demands.")
+def _(_field: Field) -> None:
+    connection = HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    connection.putrequest("GET", f"{EXTENSION}/event/next", skip_host=True)
+    connection.endheaders()
+    connection.getresponse()
+    connection.close()
 
 
 # -- who calls ---------------------------------------------------------------------------------------------------------
@@ -499,6 +519,15 @@ def _(_field: Field) -> None:
 @twin("an identifier in another form of a UUID")
 def _(_field: Field) -> None:
     subscribe(register().replace("-", "").upper(), subscribe_body(4243))
+
+
+@twin("a client that goes away in the middle of a request")
+def _(_field: Field) -> None:
+    host, port = os.environ["AWS_LAMBDA_RUNTIME_API"].split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"POST /2020-01-01/extension/register HTTP/1.1\r\nHost: sandbox\r\nContent-Le")
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(1)
 
 
 @twin("a refused call that the test asked for")

@@ -113,8 +113,8 @@ def outcome(row: Mistake | Twin, folder: Path) -> Exception | None:
 
 
 def steady(error: Exception | None) -> str:
-    """The first line of an error, with PORT and ID for what differs from run to run."""
+    """The first line of an error, with PORT and ID for what differs from run to run, and files without their folder."""
     first = str(error).partition("\n")[0]
-    first = re.sub(r"/\S+/(?=\w+\.py:)|(?<=\.py:)\d+", "", first)
+    first = re.sub(r"(?<=[' (])/\S+/(?=\w+\.py:|my-extension)|(?<=\.py:)\d+", "", first)
     first = re.sub(r"(?<=localdomain:)\d+|(?<=port )(?!9001)\d{4,}", "PORT", first)
     return re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", first)

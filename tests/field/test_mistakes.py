@@ -25,6 +25,9 @@ REMEDIES = {
     "a TCP listener that closes before it has read everything": "Over TCP nothing is acknowledged: on Lambda that",
     "a listener that dies of a record without the field it wants": "last output of its process:\n    ",
     "an extension that ends in the middle": "whatever the exit code. Let it run until next answers SHUTDOWN.",
+    "assert_delivered() before advance()": "buffered: 1 event [function], due in 1000 ms: advance(ms=1000)",
+    "assert_delivered() where nothing is subscribed": "nothing was delivered: nothing is subscribed",
+    "what is no HTTP": "Let the extension use an HTTP client, with http://; strict=False turns this check off.",
     "next at the path of the Runtime API": "It is GET /2020-01-01/extension/event/next.",
     "an extension that registers and hangs, and a test that does not invoke": "never learned of SHUTDOWN, because",
 }
