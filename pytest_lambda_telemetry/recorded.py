@@ -14,6 +14,7 @@ from .sandbox import arguments, targets
 from .sandbox.arrivals import emitted, emitted_types
 from .sandbox.sandbox import Sandbox
 from .views import assertions
+from .views.assertions import Outstanding
 from .views.entries import Entry
 
 T = TypeVar("T")
@@ -127,7 +128,8 @@ class Recorded:
 
         Raises AssertionError that shows the nearest miss, and MisuseError for a type that no event has.
         """
-        return assertions.delivered(self._deliveries_to(to), self._event_types(types))
+        wanted = self._event_types(types)
+        return assertions.delivered(self._deliveries_to(to), wanted, lambda: self._outstanding(to))
 
     def assert_nothing_delivered(self, to: Target | None = None) -> None:
         """No batch was acknowledged so far. Raises AssertionError that lists those that were."""
@@ -139,6 +141,14 @@ class Recorded:
         Raises AssertionError that lists what is, with the reason. Moves no time: what is buffered is due later, or now
         with `flush()`.
         """
+        subscriptions, outstanding = self._outstanding(to)
+        if not subscriptions:
+            name = to.name if isinstance(to, Extension) else to if isinstance(to, str) else None
+            assertions.nobody_subscribed(emitted(self._sandbox.facts()), self.rejections, name)
+        assertions.all_delivered(outstanding)
+
+    def _outstanding(self, to: Target | None) -> tuple[list[Subscription], list[Outstanding]]:
+        """The subscriptions of a target, those of the past too, and what they have not got."""
         sandbox = self._sandbox
         with sandbox.lock:
             subscribers = targets.those_to(sandbox, to, sandbox.engine.subscribers, attrgetter("subscription"))
@@ -146,10 +156,7 @@ class Recorded:
             journal, now_us = sandbox.journal.facts, sandbox.moments.look()[1]
             frozen = sandbox.clock.frozen
             outstanding = sandbox.arrivals.outstanding(past, subscribers, now_us, frozen=frozen, journal=journal)
-        if not (past or subscribers):
-            name = to.name if isinstance(to, Extension) else to if isinstance(to, str) else None
-            assertions.nobody_subscribed(emitted(journal), self.rejections, name)
-        assertions.all_delivered(outstanding)
+        return [*past, *(one.subscription for one in subscribers)], outstanding
 
     def records(self, type: str = "function", to: Target | None = None) -> tuple[Any, ...]:  # any JSON value
         """The records of acknowledged events of one type, in order of arrival, as they were sent.

@@ -39,6 +39,7 @@ class Reception(Protocol):
 
     def called(self, fact: Called) -> None: ...
     def stood_in(self, fact: StoodIn) -> None: ...
+    def malformed(self, status: int, reason: str) -> None: ...
     def broke(self, reason: str) -> None: ...
 
 
@@ -107,6 +108,8 @@ class Desk:
                 self._reception.broke(problem.reason)
             if request is None or problem.status != contract.too_large().status or self._is_stray(request):
                 self._journal.add(Unhandled(problem.reason, problem.status))
+                if problem.status < 500 and not (problem.cut_off or (request is not None and self._is_stray(request))):
+                    self._reception.malformed(problem.status, problem.reason)
                 return None
             call = ApiCall(request=request, body=Body(b"", too_large=True), at=now)
             answer = self._answer(call)
@@ -170,7 +173,7 @@ class Desk:
         body = answer.refusal.written(self._profile) if answer.refusal else answer.body
         call.content.answer = body
         fact = Called(
-            who=answer.who or request.headers.get(calls.NAME) or "?",
+            who=answer.who or self._named(request) or "?",
             request=Request(
                 method=request.method,
                 path=request.target,

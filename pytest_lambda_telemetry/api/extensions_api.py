@@ -80,7 +80,7 @@ class ExtensionsApi:
         if isinstance(verdict, calls.Denied):
             return refusal_answer(call, "next", verdict.refusal, verdict.who)
         assert extension is not None  # the verdict found it
-        extension.state = verdict.state
+        extension.state, extension.overdue = verdict.state, False
         self._journal.add(Asked(extension.name))
         payload = extension.take_pending()
         if payload is not None:

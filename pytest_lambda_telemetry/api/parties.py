@@ -58,6 +58,8 @@ class LiveExtension:
     """By the fingerprint of the body that was accepted."""
     poll: Poll | None = None
     pending: tuple[Call, bytes] | None = None
+    overdue: bool = False
+    """It was told of that it does not ask for its next event, and has not asked since."""
 
     @property
     def waiting(self) -> bool:

@@ -33,7 +33,7 @@ from .invocation import InvocationOptions
 def events(given: Iterable[object]) -> list[Event]:
     """A list of events."""
     if not is_list(given):
-        raise MisuseError(f"a batch is a list of events, not {repr_of(given)}")
+        raise MisuseError(f"a batch is a list of events, not {repr_of(given)}; pass a list, such as [event]")
     checked: list[Event] = []
     for event in given:
         if not isinstance(event, Event):

@@ -155,6 +155,7 @@ def _connect(
         has_crashed=children.has_crashed,
         process_of=children.of,
     )
+    sender.on_unread = audit.unread
     outbox = Outbox(
         lock=lock,
         moments=moments,

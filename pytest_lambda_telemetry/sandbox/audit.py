@@ -19,6 +19,15 @@ from .violations import Violations
 _SAME_ANSWERS = 3
 _RUNTIME_API = "/2018-06-01/runtime/"
 
+_ANSWER = "Answer 200 as soon as a batch has arrived, also to events that are unknown or cannot be parsed."
+_REMEDIES = {
+    404: "Answer POST at the path of the destination's URI, which Lambda keeps as it is.",
+    405: "Answer POST at the path of the destination's URI.",
+    413: "Take larger bodies: a batch may hold 2 * maxBytes, and its envelope.",
+    **dict.fromkeys((301, 302, 303, 307, 308), "No redirect is followed: name the right address in the destination."),
+}
+"""What to do about a status; `_ANSWER` for those that are not here. Sources: Lambda Telemetry API reference, seen."""
+
 
 class Audit:
     """Of one environment."""
@@ -46,6 +55,21 @@ class Audit:
         """Events will never arrive; whose fault that is shows from the attempts. The lock is held."""
         self._dropped[fact.subscription] = self._dropped.get(fact.subscription, 0) + fact.count
 
+    def unread(self, subscription: object) -> None:
+        """A TCP listener has closed its connection without having read all of it. The lock is not held."""
+        with self._lock:
+            if not isinstance(subscription, Subscription) or subscription in self._told:
+                return
+            name = subscription.extension_name
+            if not self._has_crashed(name):
+                self._told.add(subscription)
+                self._violations.add(
+                    f"the TCP listener of extension {name!r} ({_where(subscription)}) closed its connection before it"
+                    " had read all that was written to it.\n"
+                    "  Over TCP nothing is acknowledged: on Lambda that telemetry is lost. Keep the connection open,"
+                    f" and read until Lambda closes it.{last_output(self._process_of(name))}"
+                )
+
     def look(self, *, at_the_end: bool) -> None:
         """Find what listeners did wrong so far; `at_the_end` also what has not come right by then."""
         with self._lock:
@@ -72,8 +96,8 @@ class Audit:
             return (
                 f"the listener of extension {name!r} ({where}) answered {last.status} to the same batch"
                 f" {progress.same_status} times, and never acknowledged it: {batch}{lost}.\n"
-                "  On Lambda the same batch comes back for ever, and nothing behind it is delivered. Answer 200 as soon"
-                " as a batch has arrived, also to events that are unknown or cannot be parsed."
+                "  On Lambda the same batch comes back for ever, and nothing behind it is delivered."
+                f" {_REMEDIES.get(last.status, _ANSWER)}"
             )
         if not at_the_end:
             return None
@@ -83,6 +107,13 @@ class Audit:
                 f" {_was(progress)} refused, and {batch} never arrived{lost}.\n"
                 "  On Lambda nothing of it arrives. Listen on the port of the destination (at sandbox.localdomain or at"
                 " every address) before you subscribe, or soon after; is it the right port?"
+            )
+        if last.error == REFUSED:
+            return (
+                f"the listener of extension {name!r} ({where}) has stopped listening: {batch}, {_count(progress)}, the"
+                f" last: {REFUSED}{lost}.\n"
+                "  On Lambda it is lost. Listen until SHUTDOWN is handled: what is buffered then is delivered first,"
+                " the report of the last invocation with it."
             )
         if last.status is None and last.timed_out:
             return (
@@ -101,7 +132,7 @@ class Audit:
 
     def _lost(self, subscription: Subscription) -> str:
         count = self._dropped.get(subscription, 0)
-        return f"; {count} events were dropped meanwhile" if count else ""
+        return f"; {count} {'event was' if count == 1 else 'events were'} dropped meanwhile" if count else ""
 
 
 def _where(subscription: Subscription) -> str:
@@ -119,8 +150,10 @@ def _was(progress: Progress) -> str:
 def describe_wrong_call(fact: Called) -> str | None:
     """A call to where nothing is, or with the wrong method, for a person; None where that is no fault of its own."""
     request = fact.request
-    if fact.error is None or request.status not in (404, 405) or request.path.startswith(_RUNTIME_API):
+    if fact.error is None or request.status not in (404, 405):
         return None
+    if request.path.startswith(_RUNTIME_API) and fact.who == "?":
+        return None  # the function's runtime, which there is none of here
     who = f"extension {fact.who!r}" if fact.who != "?" else "an extension"
     return (
         f"{request.method} {request.path} from {who} was answered {request.status} {fact.error[0]}:"

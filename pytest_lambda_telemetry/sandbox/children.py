@@ -14,7 +14,7 @@ from ..host.addresses import LOOPBACK
 from ..host.arguments import extension_name
 from ..host.child_names import choose
 from ..host.output import INBOX_BYTES, INBOX_LINES, LINE_LIMIT
-from ..host.process import ExtensionProcess, address_in_use
+from ..host.process import ExtensionProcess
 from ..model.errors import MisuseError
 from ..model.facts import (
     Fact,
@@ -29,6 +29,7 @@ from ..model.facts import (
 )
 from ..model.ports import OutputTaker, Recorder
 from ..real import Real
+from . import obituaries
 from .phases import Phases
 from .violations import Violations
 
@@ -213,17 +214,13 @@ class Children:
         seen = [None if (process := self.of(name)) is None else process.settled() for name in names]
         return None if None in seen else all(seen)
 
-    def never_registered(self, name: str, when: str) -> str:
-        """A process that is no extension yet, for a message."""
+    def blame_unregistered(self, name: str, when: str) -> None:
+        """A process that is no extension by then is told of, once. The lock is held."""
         process = self.of(name)
-        assert process is not None
-        self._told.add(process)
-        how = "runs" if process.returncode is None else f"ended with exit code {process.returncode}"
-        return (
-            f"the process of extension {name!r} was started and did not register {when}; it {how}, its last output:\n"
-            f"{process.last_lines}\n  On Lambda init then fails, and with it every invocation. Let it POST"
-            " /2020-01-01/extension/register with its file's name in Lambda-Extension-Name."
-        )
+        if process is not None and process not in self._told:
+            self._told.add(process)
+            running = process.returncode is None
+            self._violations.add(obituaries.never_registered(process, when, running=running))
 
     def _may_write(self, process: ExtensionProcess) -> bool:
         return process.returncode is None and not self.stopped
@@ -314,6 +311,7 @@ class Children:
                 continue
             grace = has_grace(process)
             unregistered = not process.registered and process not in self._told
+            running = process.returncode is None
             process.terminate(max(0.0, deadline - Real.monotonic()) if grace else 0.0)
             with self._lock:
                 if process.killed:
@@ -321,7 +319,8 @@ class Children:
                 else:
                     self._journal.add(ProcessEnded(process.name, process.returncode))
                 if unregistered:
-                    self._violations.add(self.never_registered(process.name, "before the environment ended"))
+                    when = "before the environment ended"
+                    self._violations.add(obituaries.never_registered(process, when, running=running))
                 elif grace:
                     self._judge_end(process)
 
@@ -330,18 +329,10 @@ class Children:
         extension = self._extensions.by_name(process.name)
         if extension is None or extension.failed or "SHUTDOWN" not in extension.events or process in self._crashed:
             return
-        if process.killed:
-            self._violations.add(
-                f"extension {process.name!r} got SHUTDOWN and had to be killed, because it did not end in the time that"
-                f" it was given; its last output:\n{process.last_lines}\n  On Lambda what it has not sent by then is"
-                " lost. Let it flush and exit when next answers SHUTDOWN, before deadlineMs; shutdown_timeout_s allows"
-                " more or less time, at most Lambda's own."
-            )
-        elif process.returncode:
-            self._violations.add(
-                f"extension {process.name!r} ended with exit code {process.returncode} after SHUTDOWN; its last"
-                f" output:\n{process.last_lines}\n  On Lambda that counts as a failure of the extension. Exit with 0."
-            )
+        if process.killed and not extension.overdue:
+            self._violations.add(obituaries.killed(process, asked=extension.pending is None))
+        elif process.returncode and not process.killed:
+            self._violations.add(obituaries.ended_with_code(process))
 
     def kill(self) -> None:
         """End all of them at once."""
@@ -362,7 +353,7 @@ class Children:
                     extension = self._extensions.by_name(process.name)
                     if extension is not None and not extension.failed:
                         extension.end()
-                        self._violations.add(f"Extension.Crash: {self._obituary(process)}")
+                        self._violations.add(obituaries.crashed(process))
                         if self._violations.strict:  # else nobody is told, and a wait must end of it
                             self._told.add(process)
 
@@ -386,12 +377,4 @@ class Children:
     def obituary(self, process: ExtensionProcess) -> str:
         """How a process ended, for a message; from now on somebody was told."""
         self._told.add(process)
-        return self._obituary(process)
-
-    @staticmethod
-    def _obituary(process: ExtensionProcess) -> str:
-        remedy = address_in_use(process.output, process.address)
-        return (
-            f"the process of extension {process.name!r} ended by itself with exit code {process.returncode};"
-            f" its last output:\n{process.last_lines}{f'{chr(10)}  {remedy}' if remedy else ''}"
-        )
+        return obituaries.ended_by_itself(process)

@@ -60,6 +60,15 @@ class Reception:
         """The test acted as an extension; that brings none of Lambda's own events."""
         self._left(fact.outcome, stand_in=True)
 
+    def malformed(self, status: int, reason: str) -> None:
+        """A request that is none was answered with an error."""
+        if not self._violations.ending:
+            self._violations.add(
+                f"a request was answered {status}: {reason}.\n"
+                "  Lambda speaks plain HTTP/1.1 at AWS_LAMBDA_RUNTIME_API, and does nothing for what is not that. Let"
+                " the extension use an HTTP client, with http://; strict=False turns this check off."
+            )
+
     def broke(self, reason: str) -> None:
         """The server failed while it answered a request."""
         self._violations.add(f"pytest-lambda-telemetry itself failed while it answered a request: {reason}")

@@ -233,19 +233,19 @@ class Stage:
 
     def _blame(self, name: str, when: str) -> None:
         seconds = self._settings.extension_timeout_s
-        registered = self._extensions.by_name(name) is not None
-        if registered:
-            text = (
-                f"extension-timeout: extension {name!r} did not ask for its next event within {seconds:g} s (real) of"
-                f" {when}.\n  On Lambda the phase then ends as a time-out. Let it GET"
-                " /2020-01-01/extension/event/next; extension_timeout_s allows more time."
-                f"{self._still_buffered(name)}{self._outlived(name)}{last_output(self._children.of(name))}"
-            )
-        else:
-            text = self._children.never_registered(name, f"within {seconds:g} s (real) of {when}")
+        extension = self._extensions.by_name(name)
         with self._lock:
-            self._journal.add(NeverAsked(name, registered))
-            self._violations.add(text)
+            self._journal.add(NeverAsked(name, extension is not None))
+            if extension is None:
+                self._children.blame_unregistered(name, f"within {seconds:g} s (real) of {when}")
+            elif not extension.overdue:
+                extension.overdue = True
+                self._violations.add(
+                    f"extension-timeout: extension {name!r} did not ask for its next event within {seconds:g} s (real)"
+                    f" of {when}.\n  On Lambda the phase then ends as a time-out. Let it GET"
+                    " /2020-01-01/extension/event/next; extension_timeout_s allows more time."
+                    f"{self._still_buffered(name)}{self._outlived(name)}{last_output(self._children.of(name))}"
+                )
 
     def _outlived(self, name: str) -> str:
         """Whose extension it may be."""

@@ -131,11 +131,12 @@ def describe_refusal(call: str, refused: Refused) -> str:
     """A refused call for a person: who sent what, what Lambda answers, and the rule behind each fault."""
     who = f"extension {refused.who!r}" if refused.who else "an unidentified extension"
     route = "" if refused.route == "subscribe" else f"route={refused.route!r}"
+    several = len(refused.rules) > 1  # else the first line has the fault
     lines = [
-        f"{call} from {who} was refused: {refused.status} {refused.error_type}",
-        f"  answered: {shortened(refused.message, _SHOWN_BODY)}",
-        f"  body:     {show_body(refused.call.raw)}",
-        *(line for fault in refused.rules[:_SHOWN_FAULTS] for line in _fault(*fault)),
+        f"{call} from {who} was refused: {refused.status} {refused.error_type}:"
+        f" {shortened(refused.message, _SHOWN_BODY)}",
+        f"  body:  {show_body(refused.call.raw)}",
+        *(_rule(*fault, several=several) for fault in refused.rules[:_SHOWN_FAULTS]),
         *([_holder(refused)] if refused.holder else []),
         *([f"  … and {more} more faults"] if (more := len(refused.rules) - _SHOWN_FAULTS) > 0 else []),
         "  On Lambda this fails the extension, and with it every invocation. If the test means it to be refused, wrap"
@@ -148,8 +149,8 @@ def _holder(refused: Refused) -> str:
     return f"  {refused.who!r} is registered already, by {refused.holder}: let that test wait until it has ended."
 
 
-def _fault(message: str, rule: str) -> tuple[str, str]:
-    return f"  fault:    {shortened(message, _SHOWN_BODY)}", f"    rule:   {rule}"
+def _rule(message: str, rule: str, *, several: bool) -> str:
+    return f"  rule:  {f'{shortened(message, _SHOWN_BODY)}: ' if several else ''}{rule}"
 
 
 def shortened(text: str, most: int) -> str:

@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -70,21 +70,40 @@ def subscribed(
     raise AssertionError("\n".join(lines))
 
 
-def delivered(deliveries: Sequence[Delivery], wanted: tuple[str, ...]) -> Delivery:
-    """The acknowledged delivery that carried exactly these event types in this order; AssertionError otherwise."""
+def delivered(
+    deliveries: Sequence[Delivery],
+    wanted: tuple[str, ...],
+    waiting: Callable[[], tuple[Sequence[Subscription], Sequence["Outstanding"]]],
+) -> Delivery:
+    """The acknowledged delivery that carried exactly these event types in this order; AssertionError otherwise.
+
+    `waiting` tells of the subscriptions, and of what they have not got.
+    """
     for delivery in deliveries:
         if delivery.ok and delivery.types == wanted:
             return delivery
     lines = [f"no acknowledged delivery carried exactly {list(wanted)}"]
     if not deliveries:
-        lines.append(
-            "  nothing was delivered: is the batch still buffered? advance(ms=…) moves time, flush() delivers it"
-        )
+        lines.append(_nothing(*waiting()))
     else:
         nearest = max(deliveries, key=lambda one: difflib.SequenceMatcher(None, one.types, wanted).ratio() + one.ok)
         lines.append(f"  nearest: {nearest!r}")
         lines += [f"  also:    {one!r}" for one in deliveries if one is not nearest]
     raise AssertionError("\n".join(lines))
+
+
+def _nothing(subscriptions: Sequence[Subscription], outstanding: Sequence["Outstanding"]) -> str:
+    """Why nothing was delivered, as far as it can be seen."""
+    if not subscriptions:
+        return "  nothing was delivered: nothing is subscribed"
+    if outstanding:
+        head, shown = "nothing was delivered yet", [str(one) for one in outstanding[:_SHOWN_OUTSTANDING]]
+    else:
+        head, shown = (
+            "nothing was delivered, for nothing was emitted that these take",
+            [repr(one) for one in subscriptions],
+        )
+    return "\n".join([f"  {head}:", *(f"    {line}" for line in shown)])
 
 
 def nothing_delivered(deliveries: Sequence[Delivery]) -> None:

@@ -103,7 +103,8 @@ Handler = Callable[[HttpRequest], HttpResponse | None]
 class Malformed(Exception):
     """What arrived is no request that can be handled: the status to answer, and why.
 
-    `request` is what could be read of it, without a body; None where not even the head could.
+    `request` is what could be read of it, without a body; None where not even the head could. `cut_off`: it is only
+    incomplete.
     """
 
     def __init__(self, status: int, reason: str) -> None:
@@ -111,6 +112,7 @@ class Malformed(Exception):
         self.status = status
         self.reason = reason
         self.request: HttpRequest | None = None
+        self.cut_off = False
 
 
 ErrorResponse = Callable[[int, str], HttpResponse]
@@ -186,8 +188,10 @@ class Exchange:
         except TimeoutError:
             late = f"the request was not complete {self._limits.request_s:g} s after its first byte"
             problem = Malformed(408, late)
+            problem.cut_off = True
         except Ended:
             problem = Malformed(400, "the connection ended in the middle of the request")
+            problem.cut_off = True
         except BadFraming as bad:
             problem = Malformed(bad.status, str(bad))
         except Malformed as refusal:

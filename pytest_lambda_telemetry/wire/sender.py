@@ -54,7 +54,8 @@ class Sender:
 
     `timeout_s` is how long an attempt may take, from connecting to the end of the answer's header, in real seconds.
     `addresses_of` gives the loopback addresses at which a key's listener may be, in the order in which they are tried.
-    While `on_slow` is set, it is called with the key when an answer has not come after a tenth of a second.
+    While `on_slow` is set, it is called with the key when an answer has not come after a tenth of a second. `on_unread`
+    is called with the key of a TCP connection that was reset: what was written to it before was not all read.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Sender:
         self.timeout_s = timeout_s
         self.addresses_of = addresses_of
         self.on_slow: Callable[[object], None] | None = None
+        self.on_unread: Callable[[object], None] = lambda _key: None
         self._idle: dict[int, tuple[object, DeadlineSocket]] = {}  # HTTP: the subscription that used a port last
         self._streams: dict[object, DeadlineSocket] = {}  # TCP: by subscription
         self._current: DeadlineSocket | None = None
@@ -222,6 +224,8 @@ class Sender:
             if stream is not None:
                 stream.deadline = deadline
                 if not stream.drop_input():
+                    if stream.was_reset:
+                        self.on_unread(key)
                     stream.close()
                     stream = None
             if stream is None:

@@ -25,15 +25,16 @@ class DeadlineSocket(RealSocket):
     """A TCP socket whose connect, reads and writes together end by `deadline`, however slowly the peer trickles.
 
     `deadline` is in seconds of `Real.monotonic`, None for no limit; past it every operation raises TimeoutError.
-    `received` tells whether a byte has come since it was last set to False.
+    `received` tells whether a byte has come since it was last set to False, `was_reset` that `drop_input` met a reset.
     """
 
-    __slots__ = ("deadline", "received")
+    __slots__ = ("deadline", "received", "was_reset")
 
     def __init__(self, fileno: int | None = None) -> None:
         super().__init__(socket.AF_INET, socket.SOCK_STREAM, 0, fileno)
         self.deadline: float | None = None
         self.received = False
+        self.was_reset = False
         with suppress(OSError):  # an accepted connection may be reset already
             self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -98,8 +99,10 @@ class DeadlineSocket(RealSocket):
                 if not self.readable():
                     break
                 if not self.recv_into(scratch):
+                    self.was_reset = self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0  # behind the peer's end
                     return False
         except ConnectionError:
+            self.was_reset = True
             return False
         return True
 

@@ -100,7 +100,24 @@ def test_assert_delivered_says_when_nothing_was(lambda_telemetry: LambdaTelemetr
         lambda_telemetry.assert_delivered(["function"])
     assert said(caught) == [
         "no acknowledged delivery carried exactly ['function']",
-        "  nothing was delivered: is the batch still buffered? advance(ms=…) moves time, flush() delivers it",
+        "  nothing was delivered: nothing is subscribed",
+    ]
+    lambda_telemetry.subscribe("http://sandbox.localdomain:4243", types=["platform"])
+    lambda_telemetry.emit(events.function("a"))
+    with pytest.raises(AssertionError) as caught:
+        lambda_telemetry.assert_delivered(["function"])
+    assert said(caught)[1:] == [
+        "  nothing was delivered, for nothing was emitted that these take:",
+        "    <Subscription test-extension 2025-01-29 platform to http://sandbox.localdomain:4243>",
+    ]
+    lambda_telemetry.freeze()
+    lambda_telemetry.emit(events.platform_start())
+    with pytest.raises(AssertionError) as caught:
+        lambda_telemetry.assert_delivered(["platform.start"])
+    assert said(caught)[1:] == [
+        "  nothing was delivered yet:",
+        "    buffered: 1 event [platform.start], due once the environment thaws: with the next invocation, at shutdown"
+        " or with thaw()",
     ]
 
 

@@ -60,7 +60,7 @@ def test_an_unexpected_refusal_ends_a_wait_at_once_and_is_told_once(lambda_telem
         lambda_telemetry.wait_for_subscription(timeout=600)
     assert str(caught.value).startswith(
         "gave up waiting for an extension to subscribe:\n"
-        "Subscribe from extension 'ext' was refused: 400 ValidationError\n  answered: "
+        "Subscribe from extension 'ext' was refused: 400 ValidationError: schemaVersion is not provided; "
     )
     lambda_telemetry.check()
 

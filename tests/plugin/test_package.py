@@ -70,7 +70,7 @@ def test_the_license_is_inside(wheel: zipfile.ZipFile) -> None:
 
 def test_whoever_downloads_the_source_can_run_all_tests(sdist: set[str]) -> None:
     """They read the README, the guide for contributors, and what CI and the hooks run."""
-    folders = ("pytest_lambda_telemetry", "tests", "examples", ".ci")
+    folders = ("pytest_lambda_telemetry", "tests", "examples", "docs", ".ci")
     files = {path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()}
     expected = {path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts}
     top = {path for path in sdist if "/" not in path}

@@ -8,7 +8,7 @@ from pytest_lambda_telemetry import LambdaTelemetry
 from pytest_lambda_telemetry.host.child_names import HINT
 
 _PRELUDE = """
-import json, os, signal, socket, subprocess, sys, threading
+import json, os, signal, socket, subprocess, sys, threading, time
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
 

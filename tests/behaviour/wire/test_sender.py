@@ -445,6 +445,26 @@ def test_a_closed_tcp_peer_is_noticed_before_writing(there: Listener, sender: Se
     assert read == [b"{1}\n", b"{2}\n"]
 
 
+@pytest.mark.parametrize("half_closed", [False, True])
+@pytest.mark.parametrize(("size", "unread"), [(4, []), (2, [1])])
+def test_a_tcp_peer_that_closed_before_it_had_read_all_is_told_of(
+    there: Listener, sender: Sender, half_closed: bool, size: int, unread: list[int]
+) -> None:
+    def hang_up(connection: socket.socket) -> None:
+        connection.recv(size, socket.MSG_WAITALL)
+        if half_closed:  # its end comes before the reset
+            connection.shutdown(socket.SHUT_WR)
+
+    told: list[object] = []
+    sender.on_unread = told.append
+    there.play(hang_up, wait_for_close)
+    assert sender.send(tcp(there.port), b"{1}\n", key=1).ok
+    assert there.ended.acquire(timeout=5)
+    assert sender.send(tcp(there.port), b"{1}\n", key=1).ok
+    sender.close()
+    assert told == unread
+
+
 def test_what_a_tcp_peer_says_is_dropped(there: Listener, sender: Sender) -> None:
     def echo(connection: socket.socket) -> None:
         for data in iter(lambda: connection.recv(65536), b""):
