@@ -13,8 +13,7 @@ from random import Random
 from typing import Self, cast
 
 from . import events
-from .model.checks import is_list, is_number, is_one_of, is_text, is_whole, quoted, repr_of
-from .model.checks import path as checked_path
+from .model.checks import is_list, is_number, is_one_of, is_text, is_whole, path as checked_path, quoted, repr_of
 from .model.errors import MisuseError
 from .model.event import Event
 from .protocol import schema

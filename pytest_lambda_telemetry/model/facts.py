@@ -12,29 +12,13 @@ from typing import Literal
 from .event import Event
 from .process_facts import (
     Hinted as Hinted,
-)
-from .process_facts import (
     OutputCut as OutputCut,
-)
-from .process_facts import (
     OutputLost as OutputLost,
-)
-from .process_facts import (
     ProcessEnded as ProcessEnded,
-)
-from .process_facts import (
     ProcessKilled as ProcessKilled,
-)
-from .process_facts import (
     ProcessStarted as ProcessStarted,
-)
-from .process_facts import (
     ProcessStopped as ProcessStopped,
-)
-from .process_facts import (
     ThreadDied as ThreadDied,
-)
-from .process_facts import (
     UnknownName as UnknownName,
 )
 from .records import Attempt, Extension, Payload, Rejection, Request, Subscription

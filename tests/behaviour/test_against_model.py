@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from pytest_lambda_telemetry import Delivery, LambdaTelemetry, Retry, Settings, Subscription, TelemetryType, events
 from tests.support.helpers import Listener, free_port

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pytest_lambda_telemetry.model.errors import MisuseError
 from pytest_lambda_telemetry.model.records import Destination

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from pytest_lambda_telemetry import Event as Made
-from pytest_lambda_telemetry import LambdaTelemetry, MisuseError, SchemaVersion, Settings, events
+from pytest_lambda_telemetry import Event as Made, LambdaTelemetry, MisuseError, SchemaVersion, Settings, events
 from pytest_lambda_telemetry.protocol.schema import InitializationType, Span
 from pytest_lambda_telemetry.settings import LogFormat
 from tests.support.event_schemas import TYPES, VERSIONS, event_schema

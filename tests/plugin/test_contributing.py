@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.plugin.test_architecture import ALLOWED, PACKAGE
-from tests.plugin.test_readme import BLOCK
-from tests.plugin.test_readme import README as README_TEXT
+from tests.plugin.test_readme import BLOCK, README as README_TEXT
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

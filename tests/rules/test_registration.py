@@ -4,8 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pytest_lambda_telemetry.protocol.contract import Refusal
 from pytest_lambda_telemetry.protocol.profiles import Profile

@@ -4,8 +4,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pytest_lambda_telemetry.protocol.strict_json import MAX_DEPTH, MAX_DIGITS, DecodeError, decode, printable, shown
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pytest_lambda_telemetry.engine.clock import Clock, SystemClock, from_us, to_us
 from pytest_lambda_telemetry.real import Real

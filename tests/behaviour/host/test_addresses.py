@@ -10,8 +10,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pytest_lambda_telemetry.host import addresses
 from pytest_lambda_telemetry.host.addresses import LOOPBACK, address_of, own_address, usable

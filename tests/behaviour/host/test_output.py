@@ -3,8 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pytest_lambda_telemetry.host import output as module
 from pytest_lambda_telemetry.host.output import INBOX_BYTES, INBOX_LINES, LINE_LIMIT, TAIL_LIMIT, Output
