@@ -11,6 +11,7 @@ import pytest
 
 from pytest_lambda_telemetry import (
     AsyncLambdaTelemetry,
+    Invocation,
     LambdaTelemetry,
     LambdaTelemetryWarning,
     ProtocolViolation,
@@ -174,8 +175,15 @@ def test_asking_before_runtime_done_with_telemetry_left_behind_is_told(
     extension()
     lambda_telemetry.end_init()
     lambda_telemetry.flush()
+
+    def invoke() -> Invocation:
+        with lambda_telemetry.invocation(overhead_ms=0) as invocation:
+            invocation.log("x")
+            lambda_telemetry.wait_until_ready()  # it asks already
+        return invocation
+
     with pytest.warns(LambdaTelemetryWarning) as told:
-        invocation = lambda_telemetry.invoke(logs=["x"], overhead_ms=0)
+        invocation = invoke()
     assert texts(told) == [
         "extension 'ext' asked for its next event before platform.runtimeDone of invocation"
         f" {invocation.request_id}, and 3 events for it were still buffered when the environment froze. On Lambda what"
@@ -184,7 +192,7 @@ def test_asking_before_runtime_done_with_telemetry_left_behind_is_told(
     ]
     (note,) = (entry for entry in lambda_telemetry.journal if "before runtimeDone" in entry.what)
     assert (note.kind, note.who) == ("note", "ext")
-    lambda_telemetry.invoke(logs=["x"], overhead_ms=0)
+    invoke()
 
 
 def test_an_extension_that_waits_for_runtime_done_is_sound(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
