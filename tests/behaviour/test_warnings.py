@@ -76,7 +76,7 @@ def test_a_hostile_client_finds_no_end_of_warnings(lambda_telemetry: LambdaTelem
         subscribe_with(listener, register(), **{f"field{number}": 1 for number in range(1000)})
         with pytest.warns(LambdaTelemetryWarning) as told:
             lambda_telemetry.check()
-        assert len(told) == 100
+        assert len(told) == 21  # twenty of them by name, and how many more there are
 
 
 def test_the_fields_that_lambda_knows_bring_no_warning(lambda_telemetry: LambdaTelemetry) -> None:

@@ -41,11 +41,10 @@ def test_a_child_that_registers_under_another_name_is_refused(tmp_path: Path) ->
             environment.wait_until_ready()
         assert str(caught.value) == (
             "gave up waiting for an extension to register and ask for its next event:\n"
-            "Register from extension 'my-extension' was refused: 403 Extension.InvalidExtensionName\n"
-            f"  answered: {told('my-extension', 'ext.py')}\n"
-            '  body:     {"events": ["INVOKE", "SHUTDOWN"]}\n'
-            f"  fault:    {told('my-extension', 'ext.py')}\n"
-            "    rule:   send the file name of the extension in Lambda-Extension-Name (Extensions API); in a test,"
+            "Register from extension 'my-extension' was refused: 403 Extension.InvalidExtensionName:"
+            f" {told('my-extension', 'ext.py')}\n"
+            '  body:  {"events": ["INVOKE", "SHUTDOWN"]}\n'
+            "  rule:  send the file name of the extension in Lambda-Extension-Name (Extensions API); in a test,"
             " run_extension(..., name=...) says how the file is called on Lambda\n"
             "  On Lambda this fails the extension, and with it every invocation. If the test means it to be refused,"
             " wrap it in expect_rejection(route='register'); strict=False turns this check off."

@@ -23,7 +23,7 @@ REMEDIES = {
     "a listener that redirects": "No redirect is followed: name the right address in the destination.",
     "a listener that is closed before the last batch": "Listen until SHUTDOWN is handled: what is buffered then is",
     "a TCP listener that closes before it has read everything": "Over TCP nothing is acknowledged: on Lambda that",
-    "a listener that dies of a record without the field it wants": "last output of its process:\n    ",
+    "a listener that dies of a record without the field it wants": "Its last output:\n    ",
     "an extension that ends in the middle": "whatever the exit code. Let it run until next answers SHUTDOWN.",
     "assert_delivered() before advance()": "buffered: 1 event [function], due in 1000 ms: advance(ms=1000)",
     "assert_delivered() where nothing is subscribed": "nothing was delivered: nothing is subscribed",
