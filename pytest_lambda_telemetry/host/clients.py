@@ -10,8 +10,8 @@ import threading
 import weakref
 from contextlib import suppress
 
-_KEPT = 1_024
-"""Connections that are remembered: a call looks for its own, which is among the newest."""
+_KEPT = 256
+"""Connections that are remembered, the newest: as many as are served at once."""
 
 _POOLS = ("anyio", "asyncio", "concurrent", "trio")
 
