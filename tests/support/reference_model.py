@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 Sent = dict[str, Any]
+SLOW = "Some logs were dropped because the downstream consumer is slower than the logs production rate"
 EARLY_EVENTS, EARLY_BYTES = 10_000, 1_048_576
 
 
@@ -54,6 +55,8 @@ class Subscriber:
     tries: int = 0
     lost_records: int = 0
     lost_bytes: int = 0
+    why_lost: str = SLOW
+    failure: str = "the listener answered 503"
     told_in_vain: bool = False
 
     def wants(self, event: Sent) -> bool:
@@ -157,6 +160,7 @@ class Model:
         else:
             subscriber.lost_records += 1
             subscriber.lost_bytes += size(event)
+            subscriber.why_lost = SLOW
 
     def _join(self, subscriber: Subscriber, event: Sent, *, replayed: bool = False) -> None:
         batch = subscriber.open or Batch(self.elapsed_ms + subscriber.timeout_ms, replayed)
@@ -210,6 +214,9 @@ class Model:
             told = event["record"] if event["type"] == "platform.logsDropped" else None
             subscriber.lost_records += told["droppedRecords"] if told else 1
             subscriber.lost_bytes += told["droppedBytes"] if told else size(event)
+            subscriber.why_lost = told["reason"] if told else subscriber.why_lost
+        if any(event["type"] != "platform.logsDropped" for event in batch.events):
+            subscriber.why_lost = f"could not send events: {subscriber.failure}"
         subscriber.told_in_vain = [event["type"] for event in batch.events] == ["platform.logsDropped"]
 
     def _announce(self, subscriber: Subscriber) -> None:
@@ -223,7 +230,11 @@ class Model:
                     subscriber.open.bytes -= size(event)
                     subscriber.lost_records += event["record"]["droppedRecords"]
                     subscriber.lost_bytes += event["record"]["droppedBytes"]
-        record = {"reason": "", "droppedRecords": subscriber.lost_records, "droppedBytes": subscriber.lost_bytes}
+        record = {
+            "reason": subscriber.why_lost,
+            "droppedRecords": subscriber.lost_records,
+            "droppedBytes": subscriber.lost_bytes,
+        }
         subscriber.lost_records = subscriber.lost_bytes = 0
         if "platform" in subscriber.types:
             self._join(subscriber, {"time": self.stamp, "type": "platform.logsDropped", "record": record})
