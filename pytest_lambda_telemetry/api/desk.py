@@ -46,9 +46,9 @@ class Reception(Protocol):
 class Desk:
     """Lambda's side of the Extensions, Telemetry and Logs APIs for one environment.
 
-    `lock` is the environment's; `is_stray` knows the identifiers of earlier tests, `outlived` their
-    threads, by the port they call from; within `one_moment` everything is
-    recorded at the same time: one look at the clock for one request.
+    `lock` is the environment's; `is_stray` knows the identifiers of earlier tests, `outlived` their threads, by the
+    port they call from; within `one_moment` everything is recorded at the same time: one look at the clock for one
+    request.
     """
 
     def __init__(

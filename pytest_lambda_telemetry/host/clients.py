@@ -14,6 +14,7 @@ _KEPT = 256
 """Connections that are remembered, the newest: as many as are served at once."""
 
 _POOLS = ("anyio", "asyncio", "concurrent", "trio")
+"""Packages whose threads work for whoever asks."""
 
 
 class Clients:
@@ -21,45 +22,48 @@ class Clients:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._opened: dict[int, tuple[weakref.ref[socket.socket], weakref.ref[threading.Thread]]] = {}
+        self._opened: dict[int, tuple[weakref.ref[socket.socket], int]] = {}
         self._left: weakref.WeakKeyDictionary[threading.Thread, str] = weakref.WeakKeyDictionary()
 
     def opened(self, sock: socket.socket) -> None:
         """The thread that calls this has connected a socket, or has begun to."""
         with suppress(OSError, TypeError):  # not connected after all; a socket that cannot be referred to
-            port, thread = sock.getsockname()[1], threading.current_thread()
+            port = sock.getsockname()[1]
             with self._lock:
                 self._opened.pop(port, None)
-                self._opened[port] = weakref.ref(sock), weakref.ref(thread)
+                # not current_thread(), which makes a Thread for ever of one that Python has not started
+                self._opened[port] = weakref.ref(sock), threading.get_ident()
                 if len(self._opened) > _KEPT:
                     del self._opened[next(iter(self._opened))]
 
     def thread(self, port: int) -> threading.Thread | None:
         """The thread that opened the connection from this local port, where that is one of this process and open."""
         with self._lock:
-            sock_of, thread_of = self._opened.get(port, (None, None))
+            sock_of, ident = self._opened.get(port, (None, None))
         sock = sock_of() if sock_of else None
         try:
-            if sock is None or thread_of is None or sock.getsockname()[1] != port:
+            if sock is None or sock.getsockname()[1] != port:
                 return None
         except OSError:  # it was closed: another process may have the port by now
             return None
-        return thread_of()
+        return next((one for one in threading.enumerate() if one.ident == ident), None)
 
     def left_behind(self, before: frozenset[threading.Thread], environment: str) -> None:
         """An environment ends: what runs now and did not run `before` it was started in it."""
-        for thread in set(threading.enumerate()) - before:
-            if not _serves_many(thread):
-                self._left.setdefault(thread, environment)
+        with self._lock:
+            for thread in set(threading.enumerate()) - before:
+                if not _serves_many(thread):
+                    self._left.setdefault(thread, environment)
 
     def started_in(self, thread: threading.Thread) -> str | None:
         """The environment that has ended and in which this thread was started."""
-        return self._left.get(thread)
+        with self._lock:
+            return self._left.get(thread)
 
 
 def _serves_many(thread: threading.Thread) -> bool:
     """It belongs to a pool or an event loop: what it does for a later test is that test's."""
-    target = getattr(thread, "_target", None)
+    target = getattr(thread, "_target", None)  # not public; without it such a thread is taken for the test's own
     modules = (type(thread).__module__, getattr(target, "__module__", None) or "")
     return any(name.partition(".")[0] in _POOLS for name in modules)
 

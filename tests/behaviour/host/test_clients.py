@@ -16,19 +16,27 @@ def test_a_connection_is_its_threads_until_it_is_closed() -> None:
     user = NAMES.install()
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
-            found: list[tuple[socket.socket, int]] = []
+            found: list[tuple[socket.socket, int, threading.Thread | None]] = []
 
             def connect() -> None:
                 client = socket.create_connection(server.getsockname())
-                found.append((client, client.getsockname()[1]))
+                local = client.getsockname()[1]
+                found.append((client, local, CLIENTS.thread(local)))
 
             thread = threading.Thread(target=connect)
             thread.start()
             thread.join()
-            ((client, local),) = found
-            assert CLIENTS.thread(local) is thread
+            ((client, local, whose),) = found
+            assert whose is thread
+            assert CLIENTS.thread(local) is None  # it has ended
             client.close()
-            assert CLIENTS.thread(local) is None  # another process may have the port by now
+
+            def reconnect() -> None:
+                with socket.create_connection(server.getsockname()) as again:
+                    port = again.getsockname()[1]
+                assert CLIENTS.thread(port) is None  # it was closed: another process may have the port by now
+
+            reconnect()
     finally:
         NAMES.uninstall(user)
 
