@@ -7,8 +7,10 @@ if TYPE_CHECKING:
     from . import events
     from .aio import AsyncLambdaTelemetry
     from .api.routes import RouteName
+    from .backend.faults import BackendFault
     from .environment import LambdaTelemetry
     from .host.process import ExtensionProcess
+    from .model.backend import BackendRequest
     from .model.errors import LambdaTelemetryError, LambdaTelemetryWarning, MisuseError, ProtocolViolation, WaitTimeout
     from .model.event import Event, Log, Record
     from .model.facts import Fact
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         Tracing,
     )
     from .recorded import Target
+    from .sandbox.backend import AsyncBackend, Backend
     from .sandbox.delivery_faults import DeliveryFault
     from .sandbox.invocation import Invocation, InvocationOptions, InvocationOutcome
     from .sandbox.violations import ExpectedRejection
@@ -50,8 +53,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Action",
+    "AsyncBackend",
     "AsyncLambdaTelemetry",
     "Attempt",
+    "Backend",
+    "BackendFault",
+    "BackendRequest",
     "Buffering",
     "BufferingOptions",
     "ClockName",
@@ -112,8 +119,10 @@ __all__ = [
 _HOMES = {
     "aio": ("AsyncLambdaTelemetry",),
     "api.routes": ("RouteName",),
+    "backend.faults": ("BackendFault",),
     "environment": ("LambdaTelemetry",),
     "host.process": ("ExtensionProcess",),
+    "model.backend": ("BackendRequest",),
     "model.errors": (
         "LambdaTelemetryError",
         "LambdaTelemetryWarning",
@@ -139,6 +148,7 @@ _HOMES = {
         "Tracing",
     ),
     "recorded": ("Target",),
+    "sandbox.backend": ("AsyncBackend", "Backend"),
     "sandbox.delivery_faults": ("DeliveryFault",),
     "sandbox.invocation": ("Invocation", "InvocationOptions", "InvocationOutcome"),
     "sandbox.violations": ("ExpectedRejection",),

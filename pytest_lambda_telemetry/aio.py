@@ -20,6 +20,7 @@ from .model.event import Event, Log
 from .model.records import Buffering, BufferingOptions, Delivery, Extension, Subscription
 from .protocol.schema import LifecycleEvent, SchemaVersion, ShutdownReason, TelemetryType
 from .recorded import Recorded, Target
+from .sandbox.backend import AsyncBackend
 from .sandbox.delivery_faults import DeliveryFault
 from .sandbox.invocation import Invocation, InvocationOptions
 from .sandbox.unawaited import noted
@@ -343,6 +344,10 @@ class AsyncLambdaTelemetry(Recorded):
         `await wait_until_ready(name)` waits for it. The `wait` of the process blocks: call it on a thread.
         """
         return self._sync.run_extension(argv, name=name, env=env, cwd=cwd, layer=layer)
+
+    def backend(self, name: str = "backend", *, tls: bool = False) -> AsyncBackend:
+        """A fake intake, made at once and without an await, as LambdaTelemetry.backend; its `wait_for` is awaited."""
+        return AsyncBackend(self._sync._require_open(), name, tls, self._waiting)
 
     # -- strictness ----------------------------------------------------------------------------------------------------
 

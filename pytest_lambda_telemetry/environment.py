@@ -21,6 +21,7 @@ from .protocol.schema import LifecycleEvent, SchemaVersion, ShutdownReason, Tele
 from .recorded import Target
 from .sandbox import arguments, targets
 from .sandbox.assembly import assemble
+from .sandbox.backend import Backend
 from .sandbox.delivery_faults import DeliveryFault
 from .sandbox.invocation import Invocation, InvocationOptions
 from .sandbox.places import caller
@@ -323,6 +324,13 @@ class LambdaTelemetry(Guarded):
         self._require_open()
         variables = child_variables(self._sandbox.variables, arguments.variables(env))
         return self._sandbox.children.run(argv, name=name, variables=variables, cwd=cwd, layer=layer)
+
+    def backend(self, name: str = "backend", *, tls: bool = False) -> Backend:
+        """A fake intake for what the extension sends on; made on first use, one for each name, on a port of its own.
+
+        `tls=True` needs the extra `tls` (trustme). Raises MisuseError where there is one of this name with another tls.
+        """
+        return Backend(self._require_open(), name, tls)
 
     # -- strictness ----------------------------------------------------------------------------------------------------
 

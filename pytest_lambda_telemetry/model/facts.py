@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from .backend import BackendAnswered, BackendCalled, BackendRefused, BackendReset, BackendUnhandled
 from .event import Event
 from .process_facts import (
     Hinted as Hinted,
@@ -332,6 +333,11 @@ Fact = (
     | Attempted
     | Dropped
     | FaultInjected
+    | BackendCalled
+    | BackendAnswered
+    | BackendUnhandled
+    | BackendRefused
+    | BackendReset
     | LoopFound
     | ProcessStarted
     | ProcessEnded

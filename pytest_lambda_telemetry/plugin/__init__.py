@@ -11,7 +11,13 @@ import pytest
 from .. import real as _real  # noqa: F401 - loaded for what it captures
 from . import session
 from .compare import pytest_assertrepr_compare
-from .fixtures import async_lambda_telemetry, lambda_telemetry, lambda_telemetry_factory, lambda_telemetry_settings
+from .fixtures import (
+    async_lambda_telemetry,
+    lambda_telemetry,
+    lambda_telemetry_backend,
+    lambda_telemetry_factory,
+    lambda_telemetry_settings,
+)
 from .report import (
     SECTION,
     pytest_runtest_call,
@@ -24,6 +30,7 @@ from .session import SESSION
 __all__ = [
     "async_lambda_telemetry",
     "lambda_telemetry",
+    "lambda_telemetry_backend",
     "lambda_telemetry_factory",
     "lambda_telemetry_settings",
     "pytest_assertrepr_compare",

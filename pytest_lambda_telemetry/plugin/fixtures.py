@@ -12,6 +12,7 @@ from .session import SESSION
 if TYPE_CHECKING:
     from ..aio import AsyncLambdaTelemetry
     from ..environment import LambdaTelemetry
+    from ..sandbox.backend import Backend
     from ..settings import Settings
     from .factory import LambdaTelemetryFactory
 
@@ -64,6 +65,16 @@ def async_lambda_telemetry(lambda_telemetry: LambdaTelemetry) -> AsyncLambdaTele
 
     choose()  # what it finds out once per process, by starting one, must not keep a running loop waiting later
     return alongside(lambda_telemetry)
+
+
+@pytest.fixture
+def lambda_telemetry_backend(lambda_telemetry: LambdaTelemetry) -> Backend:
+    """A fake backend for what the extension sends on, at `lambda_telemetry_backend.url`: `lambda_telemetry.backend()`.
+
+    It takes any request, records it in `requests`, and answers 200, or what the test says with `respond`, `fail_next`
+    and `hold`. In async tests, `async_lambda_telemetry.backend()` is the same one with an awaited `wait_for`.
+    """
+    return lambda_telemetry.backend()
 
 
 @pytest.fixture(scope="session")

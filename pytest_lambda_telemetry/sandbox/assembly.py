@@ -35,6 +35,7 @@ from ..wire.sender import Sender
 from ..wire.server import Server
 from .arrivals import Arrivals
 from .audit import Audit
+from .backends import Backends
 from .children import Children
 from .invocations import Invocations
 from .listeners import Listeners
@@ -113,6 +114,7 @@ def _connect(
         recordings.take(fact)
         arrivals.take(fact)
         suspicions.take(fact)
+        backends.take(fact)
         if isinstance(fact, Dropped):
             audit.dropped(fact)
         lock.notify_all()  # whoever waits for something looks again
@@ -127,6 +129,14 @@ def _connect(
     violations = Violations(settings.strict)
     plan = Plan(seed)
     suspicions = Suspicions(lock, turns, plan, violations)
+    backends = Backends(
+        lock=lock,
+        journal=journal,
+        one_moment=moments.one,
+        plan=plan,
+        limit=limit,
+        share=lambda shared: sandbox.share(shared),
+    )
     children = Children(
         lock=lock,
         journal=journal,
@@ -280,6 +290,7 @@ def _connect(
         desk=desk,
         plan=plan,
         phases=phases,
+        backends=backends,
         children=children,
         violations=violations,
         suspicions=suspicions,
@@ -334,8 +345,11 @@ def _open(sandbox: Sandbox, server: Server, undo: contextlib.ExitStack, lifetime
     undo.callback(server.detach, desk.handle)
     undo.callback(NAMES.uninstall, NAMES.install(sandbox.address))
 
+    undo.callback(sandbox.backends.close)
+
     def is_ours(host: str, port: int) -> bool:
-        return port == server.port and host in (LOOPBACK, "localhost", *SANDBOX_NAMES)
+        ours = port == server.port or sandbox.backends.listens_at(port)
+        return ours and host in (LOOPBACK, "localhost", *SANDBOX_NAMES)
 
     with sandbox.lock:
         for notice in passthrough.install(is_ours):

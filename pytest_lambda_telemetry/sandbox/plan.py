@@ -1,4 +1,4 @@
-"""What goes wrong because the test said so: deliveries that fail and calls that are refused, in one list.
+"""What goes wrong because the test said so, in one list: deliveries, calls that are refused, requests to backends.
 
 Entries are used up in the order in which they were made. What is left to chance is drawn from the plan's seed: the
 same test goes wrong the same way in every run.
@@ -10,6 +10,8 @@ from random import Random
 from threading import Condition
 
 from ..api.routes import NAMES
+from ..backend.faults import Fault
+from ..backend.faults import parse_fault as parse_backend_fault
 from ..model import checks
 from ..model.errors import MisuseError
 from ..model.facts import FaultInjected
@@ -20,7 +22,7 @@ from .delivery_faults import DeliveryFault, in_words, parse_fault, reaches_liste
 from .listeners import Listeners
 from .places import Place
 
-DELIVERY = "delivery"
+DELIVERY, BACKEND, CONNECTION = "delivery", "backend", "connection to a backend"
 
 _ERROR_TYPES = {500: "InternalServerError", 400: "ValidationError"}
 _FORBIDDEN = {"subscribe": "Telemetry.AccessDenied", "register": "Extension.RegistrationClosed"}
@@ -29,17 +31,20 @@ _MESSAGES = {500: "Internal Server Error"}
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Planned:
-    """One misfortune: `what` happens to the next `times` that pass at `where` (DELIVERY, or a route) and match.
+    """One misfortune: `what` happens to the next `times` that pass at `where` and match.
 
+    `where` is DELIVERY, whose subject is the Subscription; a route; BACKEND, whose subject is the backend's name and
+    the path of a request, or CONNECTION, with the name alone. `backend` is the name of the one that it is for, if any.
     `chance` lets it happen to a part of them only. `said` is the call of the test that asked for it, and `meant` what
     it waits for; nobody misses one that no test asked for. `place` is the line of that call.
     """
 
     where: str
-    what: DeliveryFault | Refusal
+    what: DeliveryFault | Refusal | Fault
     times: int = 1
     matches: Callable[[object], bool] = field(default=lambda _subject: True)
     chance: float = 1.0
+    backend: str | None = None
     said: str = ""
     meant: str = ""
     used: bool = False
@@ -73,7 +78,20 @@ class Plan:
     def fault_for(self, subscription: Subscription) -> DeliveryFault | None:
         """The fault of the next delivery to a subscription, which is used up."""
         what = self._next(DELIVERY, subscription)
-        return None if isinstance(what, Refusal) else what
+        return None if isinstance(what, Refusal | Fault) else what
+
+    def backend_fault_for(self, backend: str, path: str) -> Fault | None:
+        """The fault of a request that has arrived at a backend, which is used up."""
+        what = self._next(BACKEND, (backend, path), backend)
+        return what if isinstance(what, Fault) else None
+
+    def refuses(self, backend: str) -> bool:
+        """A connection to a backend is refused; that is used up."""
+        return self._next(CONNECTION, backend, backend) is not None
+
+    def forget_backend(self, backend: str) -> None:
+        """What a test has planned for a backend will not happen."""
+        self._planned = [one for one in self._planned if one.backend != backend or not one.said]
 
     @property
     def asked_for(self) -> list[Planned]:
@@ -84,9 +102,9 @@ class Plan:
         """What a test asked for and nothing has met so far; what was met once has done its work."""
         return [planned for planned in self.asked_for if not planned.used]
 
-    def _next(self, where: str, subject: object) -> DeliveryFault | Refusal | None:
+    def _next(self, where: str, subject: object, backend: str | None = None) -> DeliveryFault | Refusal | Fault | None:
         for planned in self._planned:
-            if planned.where != where or not planned.matches(subject):
+            if planned.where != where or planned.backend not in (None, backend) or not planned.matches(subject):
                 continue
             if planned.chance < 1.0 and self._random.random() >= planned.chance:
                 continue
@@ -157,6 +175,23 @@ def call_refusal(route: object, status: object, error_type: str | None, message:
         times=checks.times(times),
         said=_call("reject_next", route, status, times=times),
         meant=f"no {route!r} call",
+    )
+
+
+def backend_fault(backend: str, fault: object, times: object, path: str | None, delay_ms: object) -> Planned:
+    """An entry for the next requests to a backend, to this path or to any. Raises MisuseError."""
+    what = parse_backend_fault(fault, path, delay_ms)
+    given = [repr(what.kind), *([f"path={path!r}"] if path is not None else [])]
+    given += [f"delay_ms={what.delay_ms:g}"] if delay_ms is not None else []
+    given += [f"times={times}"] if times != 1 else []
+    return Planned(
+        where=CONNECTION if what.kind == "refuse" else BACKEND,
+        what=what,
+        times=checks.times(times),
+        matches=lambda subject: path is None or subject == (backend, path),
+        backend=backend,
+        said=f"backend {backend!r}: fail_next({', '.join(given)})",
+        meant=f"no request{f' to {path}' if path is not None else ''}",
     )
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -26,6 +26,7 @@ from ..views.entries import Entry, entries
 from ..views.text import timeline
 from .arrivals import Arrivals
 from .audit import Audit
+from .backends import Backends
 from .children import Children
 from .invocations import Invocations
 from .loops import in_event_loop
@@ -70,6 +71,7 @@ class Sandbox:
     desk: Desk
     plan: Plan
     phases: Phases
+    backends: Backends
     children: Children
     violations: Violations
     suspicions: Suspicions
@@ -80,22 +82,27 @@ class Sandbox:
     player: Player
     stand_in: StandIn
     undo: contextlib.ExitStack
-    _frame: Frame | None = None
+    _frames: list[Frame] = field(default_factory=list)
     _told_up_to: int = field(default=0)
 
     # -- start and end -------------------------------------------------------------------------------------------------
 
     def enter(self) -> None:
         """Put Lambda's variables into `os.environ`; the environment that did so last owns it."""
-        if self._frame is not None:
+        if self._frames:
             raise MisuseError("this environment is entered already")
-        self._frame = ENVIRON.enter(self.variables, self.address)
+        self._frames.append(ENVIRON.enter(self.variables, self.address))
+
+    def share(self, variables: Mapping[str, str]) -> None:
+        """Have these variables too: in children that are started from now on, and in `os.environ` if it is entered."""
+        self.variables.update(variables)
+        if self._frames:
+            self._frames.append(ENVIRON.enter(variables, self.address))
 
     def leave(self) -> None:
         """Give `os.environ` back as it was."""
-        if self._frame is not None:
-            ENVIRON.leave(self._frame)
-            self._frame = None
+        while self._frames:
+            ENVIRON.leave(self._frames.pop())
 
     @property
     def closed(self) -> bool:

@@ -146,14 +146,27 @@ class Waits:
                 self._lock.wait(remaining)
             return late
 
-    def _until(self, found: Callable[[], T | None], wanted: str, name: str | None, timeout: float) -> T:
+    def requests(
+        self, found: Callable[[], T | None], wanted: str, seen: Callable[[], Sequence[str]], timeout: float
+    ) -> T:
+        """Wait until a backend has what `found` tells; `seen` are the lines of what it has instead."""
+        return self._until(found, wanted, None, timeout, seen)
+
+    def _until(
+        self,
+        found: Callable[[], T | None],
+        wanted: str,
+        name: str | None,
+        timeout: float,
+        seen: Callable[[], Sequence[str]] = tuple,
+    ) -> T:
         deadline = Real.monotonic() + checks.timeout(timeout)
         with self._lock:
             while (result := found()) is None:
                 self._give_up_early(wanted, name)
                 remaining = deadline - Real.monotonic()
                 if remaining <= 0:
-                    raise WaitTimeout(self._story(wanted, timeout))
+                    raise WaitTimeout(self._story(wanted, timeout, seen()))
                 self._lock.wait(remaining)
             return result
 
@@ -212,8 +225,8 @@ class Waits:
 
     # -- what was seen instead -----------------------------------------------------------------------------------------
 
-    def _story(self, wanted: str, timeout: float) -> str:
-        lines = [f"waited {timeout:g} s for {wanted}; seen instead:"]
+    def _story(self, wanted: str, timeout: float, seen: Sequence[str] = ()) -> str:
+        lines = [f"waited {timeout:g} s for {wanted}; seen instead:", *seen]
         lines += [f"  extension {one.name!r} is {_standing(one)}" for one in self._extensions]
         lines += [f"  {subscription!r}" for subscription in self._recordings.subscriptions]
         lines += [f"  {rejection!r}" for rejection in list(self._recordings.rejections)[-5:]]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from ..model import facts
+from ..model import backend, facts
 from ..model.event import Event
 from ..model.facts import Fact
 from ..model.records import in_words, summary
@@ -34,8 +34,8 @@ class Entry:
     """One line of the journal.
 
     `elapsed` and `at` are the environment's time, `kind` what sort of thing happened (`request`, `event`, `delivery`,
-    `drop`, `lifecycle`, `note`, `stray`), `who` it concerns, `what` happened and with what `verdict`; `fact` is the
-    value that all of this tells.
+    `backend`, `drop`, `lifecycle`, `note`, `stray`), `who` it concerns, `what` happened and with what `verdict`; `fact`
+    is the value that all of this tells.
     """
 
     number: int
@@ -103,6 +103,20 @@ def _attempted(fact: facts.Attempted) -> Line:
     attempt = fact.attempt
     verdict = "written" if fact.ok and attempt.status is None else str(attempt.status or attempt.error)
     return "delivery", fact.batch.subscription.extension_name, f"[{summary(fact.batch.types)}]{again}", verdict
+
+
+def _backend_called(fact: backend.BackendCalled) -> Line:
+    size = f" ({len(fact.request.content.raw):,} bytes)" if fact.request.content.raw else ""
+    request = fact.request
+    what = f"#{fact.number} {request.method} {request.path}{size}"
+    verdict = "waits for its answer" if fact.waits else str(request.status or "no answer")
+    verdict += f" (fail_next: {fact.fault})" if fact.fault else ""
+    return "backend", fact.backend, what, verdict + (f": {fact.remark}" if fact.remark else "")
+
+
+def _backend_answered(fact: backend.BackendAnswered) -> Line:
+    verdict = str(fact.request.status or "no answer") + (f": {fact.why}" if fact.why else "")
+    return "backend", fact.backend, f"#{fact.number} {fact.request.method} {fact.request.path}, after a wait", verdict
 
 
 def _ended(fact: facts.ProcessEnded) -> Line:
@@ -177,6 +191,11 @@ _TELLERS: dict[type, Callable[[Any], Line]] = {  # Any: each teller takes the cl
     facts.Attempted: _attempted,
     facts.Dropped: lambda fact: ("drop", fact.subscription.extension_name, f"{fact.count} events", fact.reason),
     facts.FaultInjected: lambda fact: ("note", "test", f"fault in a delivery to {fact.who}", fact.fault),
+    backend.BackendCalled: _backend_called,
+    backend.BackendAnswered: _backend_answered,
+    backend.BackendUnhandled: lambda fact: ("backend", fact.backend, f"no request: {fact.reason}", str(fact.status)),
+    backend.BackendRefused: lambda fact: ("backend", fact.backend, "a connection", "refused (fail_next: refuse)"),
+    backend.BackendReset: lambda fact: ("backend", fact.backend, "begins anew", ""),
     facts.LoopFound: lambda fact: (
         "note",
         fact.who,

@@ -9,7 +9,9 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from enum import Enum
 from http import HTTPStatus
+from typing import Literal
 
 from ..model.headers import Headers
 from ..real import Real
@@ -26,7 +28,7 @@ from .framing import (
     read_fields,
     values,
 )
-from .sockets import DeadlineSocket
+from .sockets import DeadlineSocket, HandshakeFailed
 
 _METHOD = re.compile(TOKEN)
 _REQUEST_LINE = re.compile(rb"(%b) ([\x21-\x7e\x80-\xff]+) HTTP/([0-9])\.([0-9])\r?\n" % TOKEN)
@@ -73,7 +75,7 @@ class HttpRequest:
 
     `alive()` is False when the client has closed its side; `expired()` is True once the attachment that its connection
     belongs to was detached; `addresses()` are those of the client and of the server, None where the connection
-    has broken off. All may be called from any thread and never block.
+    has broken off. None of them ever blocks; all may be called from any thread, but over TLS `alive` from the handler's.
     """
 
     method: str
@@ -87,16 +89,27 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:
-    """An answer. The server adds Content-Length, and Content-Type unless that is None; `close` ends the connection."""
+    """An answer. The server adds Content-Length, and Content-Type unless that is None; `close` ends the connection.
+
+    `missing`: so many bytes more are announced than are sent, before the connection ends.
+    """
 
     status: int
     body: bytes = b""
     content_type: str | None = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
     close: bool = False
+    missing: int = 0
 
 
-Handler = Callable[[HttpRequest], HttpResponse | None]
+class NoAnswer(Enum):
+    """What a client gets instead of an answer."""
+
+    RESET = "its connection is reset"
+
+
+Answer = HttpResponse | Literal[NoAnswer.RESET] | None
+Handler = Callable[[HttpRequest], Answer]
 """Answers a request on its connection's thread, and may block; None closes the connection without an answer."""
 
 
@@ -135,7 +148,7 @@ def render(response: HttpResponse, *, connection: str | None, head_only: bool = 
     if not bodiless:
         if response.content_type is not None:
             fields.append(("Content-Type", response.content_type))
-        fields.append(("Content-Length", str(len(response.body))))
+        fields.append(("Content-Length", str(len(response.body) + response.missing)))
     fields += response.headers
     if connection:
         fields.append(("Connection", connection))
@@ -150,7 +163,7 @@ def render(response: HttpResponse, *, connection: str | None, head_only: bool = 
 class Exchange:
     """Reads requests from, and writes answers to, one connection, by one thread.
 
-    A request must be complete `limits.request_s` after its first byte; between requests there is no limit.
+    A request must be complete `limits.request_s` after its first byte, for which `wait` waits without a limit.
     `ends` tells that the client wants the connection to end with the answer to the request that was read last.
     """
 
@@ -164,12 +177,22 @@ class Exchange:
         self._version = ""
         self.ends = False
 
-    def read(self) -> HttpRequest | None:
-        """The next request; None when the client closed instead. Raises Malformed, or OSError where it broke off."""
+    @property
+    def behind(self) -> bool:
+        """Bytes of a next request have been read already."""
+        return bool(self._reader.buffer)
+
+    def wait(self) -> bool:
+        """Wait for the next request; False when the client closed instead. Raises Malformed, or OSError."""
         self._sock.deadline = None
-        self._skip_empty_lines()
-        if not self._reader.peek(1):
-            return None
+        try:
+            self._skip_empty_lines()
+            return bool(self._reader.peek(1))
+        except HandshakeFailed as failed:
+            raise Malformed(400, f"the TLS handshake failed: {failed}") from None
+
+    def read(self) -> HttpRequest:
+        """The request that has begun. Raises Malformed, or OSError where it broke off."""
         self._sock.deadline = Real.monotonic() + self._limits.request_s
         request = None
         try:

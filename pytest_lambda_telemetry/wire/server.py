@@ -11,11 +11,13 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..model.errors import MisuseError
 from ..real import Real
 from . import sockets
 from .exchange import (
+    Answer,
     ErrorResponse,
     Exchange,
     Handler,
@@ -23,11 +25,15 @@ from .exchange import (
     HttpResponse,
     Limits,
     Malformed,
+    NoAnswer,
     Wording,
     plain_error,
     render,
 )
 from .sockets import LOOPBACK, DeadlineSocket
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 _BACKLOG = 512  # an overflow costs the client a second: 150 connections at once do it to 128
 _TURNED_AWAY = 64
@@ -55,6 +61,7 @@ class _Connection:
     """An accepted socket with the thread that serves it.
 
     It is busy from the moment a request is complete until its answer is out; only then does expiring leave it alone.
+    It is idle while no byte of a next request has come.
     """
 
     def __init__(self, server: "Server", sock: DeadlineSocket, attachment: _Attachment, number: int) -> None:
@@ -62,7 +69,8 @@ class _Connection:
         self._sock = sock
         self.attachment = attachment
         self._lock = threading.Lock()
-        self._busy = self._expired = False
+        self._busy = self._expired = self._dropped = self._resets = False
+        self._idle = True
         name = f"{server.wording.threads}-connection-{number}"
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -78,6 +86,11 @@ class _Connection:
         with self._lock:
             self._shutdown(socket.SHUT_RDWR)
 
+    def drop_if_idle(self) -> None:
+        """Forget an idle connection, as a peer does that was away for long: what comes next on it is met by a reset."""
+        with self._lock:
+            self._dropped |= self._idle and not self._sock.readable()
+
     def _run(self) -> None:
         exchange = Exchange(self._sock, self._server.limits, self._server.wording, self.attachment.is_detached)
         try:
@@ -88,17 +101,23 @@ class _Connection:
             pass
         finally:
             with self._lock:
-                self._sock.close()
+                if self._resets:
+                    self._sock.reset()
+                else:
+                    self._sock.close()
 
     def _converse(self, exchange: Exchange) -> None:
         try:
-            while (request := exchange.read()) and self._begin():
+            while self._next(exchange):
+                request = exchange.read()
+                if not self._begin():
+                    return
                 try:
                     stays = self._answer(exchange, request)
                 finally:
                     self._end()
                 if not stays:
-                    if self._sock.readable():
+                    if not self._resets and self._sock.readable():
                         exchange.linger()
                     return
         except Malformed as problem:
@@ -107,18 +126,29 @@ class _Connection:
             exchange.write(self._refusal(exchange, problem))
             exchange.linger()
 
+    def _next(self, exchange: Exchange) -> bool:
+        """Wait until a request begins; False where none comes, or none is wanted any more."""
+        if not exchange.wait():
+            return False
+        with self._lock:
+            self._idle, self._resets = False, self._dropped
+            return not self._dropped
+
     def _answer(self, exchange: Exchange, request: HttpRequest) -> bool:
         """Whether the connection stays open."""
         try:
-            response = self.attachment.handler(request)
-            if response is None:
+            response: Answer = self.attachment.handler(request)
+            self._resets = response is NoAnswer.RESET
+            if response is None or response is NoAnswer.RESET:
                 return False
-            close = response.close or exchange.ends or self._expired
+            close = response.close or response.missing > 0 or exchange.ends or self._expired
             data = exchange.render(response, close=close)
         except BaseException as error:  # pytest's own outcomes are no Exceptions
             problem = Malformed(500, f"{type(error).__name__} in {self._server.wording.handler}: {error}")
             problem.request = request
             data, close = self._refusal(exchange, problem), True
+        with self._lock:  # before the client can see its answer
+            self._idle = not exchange.behind
         exchange.write(data)
         return not close
 
@@ -148,7 +178,8 @@ class Server:
     """Listens on 127.0.0.1 from construction to `close`; serves from the first `attach` on.
 
     `port` 0 lets the system choose. `error_response` makes the answers to what never reaches a handler, and to what a
-    handler raises. Raises MisuseError when the port cannot be used. Safe to use from any thread.
+    handler raises. `tls` encrypts every connection. A connection for which `admits` is False is reset before a byte of
+    it is read. Raises MisuseError when the port cannot be used. Safe to use from any thread.
     """
 
     def __init__(
@@ -158,10 +189,14 @@ class Server:
         limits: Limits | None = None,
         wording: Wording | None = None,
         error_response: ErrorResponse = plain_error,
+        tls: "SSLContext | None" = None,
+        admits: Callable[[], bool] = lambda: True,
     ) -> None:
         self.limits = limits or Limits()
         self.wording = wording or Wording()
         self.error_response = error_response
+        self._tls = tls
+        self._admits = admits
         self._listener = self._listen(port)
         self.port: int = self._listener.getsockname()[1]
         self.address = f"{LOOPBACK}:{self.port}"
@@ -227,6 +262,13 @@ class Server:
         for sock in turned_away:
             sock.close()
 
+    def drop_idle(self) -> None:
+        """Every connection that is idle now is dead, and its client finds that out at its next request."""
+        with self._lock:
+            connections = list(self._connections)
+        for connection in connections:
+            connection.drop_if_idle()
+
     def close(self) -> None:
         """Stop listening, end every connection and wait for the threads, at most a few real seconds. Idempotent."""
         with self._lock:
@@ -262,9 +304,19 @@ class Server:
                 if not self._closed:
                     Real.sleep(_RECOVER_S)  # out of descriptors, most likely: some come free
                 continue
-            self._serve(DeadlineSocket(fileno))
+            self._serve(self._socket(fileno))
+
+    def _socket(self, fileno: int) -> DeadlineSocket:
+        if self._tls is None:
+            return DeadlineSocket(fileno)
+        from .tls import TlsSocket  # ssl costs more than all the rest, and few ask for it
+
+        return TlsSocket(fileno, self._tls)
 
     def _serve(self, sock: DeadlineSocket) -> None:
+        if not (self._closed or self._admits()):
+            sock.reset()
+            return
         with self._lock:
             if self._closed:
                 sock.close()

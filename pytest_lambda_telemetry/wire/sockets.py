@@ -21,6 +21,10 @@ _BLOCK = 65536
 _DROPPED = 64
 
 
+class HandshakeFailed(OSError):
+    """The two sides of a connection did not agree on how to encrypt it."""
+
+
 class DeadlineSocket(RealSocket):
     """A TCP socket whose connect, reads and writes together end by `deadline`, however slowly the peer trickles.
 

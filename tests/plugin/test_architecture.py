@@ -22,7 +22,19 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if "shims" not in path.part
 CELLAR = {"protocol", "model", "real"}
 ALLOWED: dict[str, set[str]] = {
     "__init__": {
-        *("aio", "api", "environment", "events", "host", "model", "plugin", "protocol", "recorded", "sandbox"),
+        *(
+            "aio",
+            "api",
+            "backend",
+            "environment",
+            "events",
+            "host",
+            "model",
+            "plugin",
+            "protocol",
+            "recorded",
+            "sandbox",
+        ),
         *("script", "settings", "story", "views"),
     },
     "plugin": {"aio", "environment", "host", "integrations", "model", "real", "sandbox", "settings", "views"},
@@ -36,11 +48,12 @@ ALLOWED: dict[str, set[str]] = {
     "guarded": {"engine", "model", "recorded", "sandbox", "settings"},
     "recorded": {"captures", "model", "sandbox", "views"},
     "sandbox": {
-        *("api", "engine", "wire", "host", "integrations", "views"),
+        *("api", "backend", "engine", "wire", "host", "integrations", "views"),
         *("events", "script", "settings", "story"),
         *CELLAR,
     },
     "api": {"wire", *CELLAR},
+    "backend": {"wire", *CELLAR},
     "engine": CELLAR,
     "captures": {"model", "protocol"},
     "script": {"events", "model", "protocol", "story"},
@@ -168,6 +181,7 @@ def test_the_public_names_are_those_of_the_documentation() -> None:
         *("Request", "Extension", "Subscription", "Buffering", "Destination"),
         *("Rejection", "Delivery", "Attempt"),
         *("DeliveryFault",),
+        *("Backend", "AsyncBackend", "BackendFault", "BackendRequest"),
         *("LambdaTelemetryError", "MisuseError", "ProtocolViolation", "WaitTimeout", "LambdaTelemetryWarning"),
         # what is met in annotations
         *("Target", "Record", "Log", "Span", "Tracing", "Headers", "Entry", "Fact", "ExpectedRejection", "Derived"),

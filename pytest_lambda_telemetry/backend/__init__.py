@@ -1,0 +1,1 @@
+"""The fake intake: what it was sent, and what it answers."""
