@@ -102,7 +102,7 @@ def _content(json: object, body: object) -> tuple[str | None, bytes]:
             raise MisuseError("respond() takes json= or body=, one of the two")
         try:
             return "application/json", to_text(json).encode()
-        except MisuseError:
+        except (MisuseError, UnicodeEncodeError):
             require(False, "json", json, "a value that JSON has")
     if isinstance(body, str):
         require(checks.is_encodable(body.replace("\0", "")), "body", body, "a str that UTF-8 has")

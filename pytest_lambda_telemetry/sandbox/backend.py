@@ -6,7 +6,7 @@ from typing import Any
 from ..backend.answers import request_path, rule
 from ..backend.faults import BackendFault
 from ..model.backend import BackendRequest
-from ..model.checks import is_flag, is_whole, require
+from ..model.checks import is_flag, is_whole, repr_of, require
 from ..model.errors import MisuseError
 from .loops import in_event_loop
 from .plan import backend_fault
@@ -153,7 +153,7 @@ class _Backend:
             several = f"{received.count:,} requests" if received.count != 1 else "1 request"
             return [f"  {several} to backend {self.name!r}{', the last ones:' if received.count > 5 else ''}", *shown]
 
-        many = f"{count:,} requests" if count != 1 else "a request"
+        many = f"{repr_of(count)} requests" if count != 1 else "a request"
         to = f" to {path!r}" if path is not None else ""
         return sandbox.waits.requests(found, f"{many}{to} at backend {self.name!r} ({self.url})", seen, timeout)
 

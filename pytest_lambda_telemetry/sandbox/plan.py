@@ -183,7 +183,7 @@ def backend_fault(backend: str, fault: object, times: object, path: str | None, 
     what = parse_backend_fault(fault, path, delay_ms)
     given = [repr(what.kind), *([f"path={path!r}"] if path is not None else [])]
     given += [f"delay_ms={what.delay_ms:g}"] if delay_ms is not None else []
-    given += [f"times={times}"] if times != 1 else []
+    given += [f"times={checks.repr_of(times)}"] if times != 1 else []
     return Planned(
         where=CONNECTION if what.kind == "refuse" else BACKEND,
         what=what,

@@ -22,20 +22,8 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if "shims" not in path.part
 CELLAR = {"protocol", "model", "real"}
 ALLOWED: dict[str, set[str]] = {
     "__init__": {
-        *(
-            "aio",
-            "api",
-            "backend",
-            "environment",
-            "events",
-            "host",
-            "model",
-            "plugin",
-            "protocol",
-            "recorded",
-            "sandbox",
-        ),
-        *("script", "settings", "story", "views"),
+        *("aio", "api", "backend", "environment", "events", "host", "model", "plugin", "protocol", "recorded"),
+        *("sandbox", "script", "settings", "story", "views"),
     },
     "plugin": {"aio", "environment", "host", "integrations", "model", "real", "sandbox", "settings", "views"},
     "aio": {
