@@ -1,5 +1,6 @@
 """Certificates for the loopback, by trustme (the extra `tls`)."""
 
+import os
 import shutil
 import ssl
 import tempfile
@@ -41,7 +42,7 @@ def server_context() -> ssl.SSLContext:
 
 def write_authority() -> tuple[str, Callable[[], None]]:
     """The path of a file with the certificate to trust, and what takes it away again."""
-    folder = Path(tempfile.mkdtemp(prefix="pytest-lambda-telemetry-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"pytest-lambda-telemetry-{os.getpid()}-"))
     file = folder / "ca.pem"
     file.write_bytes(_authority().cert_pem.bytes())
     return str(file), lambda: shutil.rmtree(folder, ignore_errors=True)

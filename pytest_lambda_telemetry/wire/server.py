@@ -101,6 +101,7 @@ class _Connection:
             pass
         finally:
             with self._lock:
+                self._idle = False
                 if self._resets:
                     self._sock.reset()
                 else:

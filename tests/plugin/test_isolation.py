@@ -287,9 +287,22 @@ def test_b():
 
 
 CYCLES = """
-import socket, threading
+import importlib.util, socket, ssl, tempfile, threading
 from pathlib import Path
 state = {}
+TLS = importlib.util.find_spec("trustme") is not None
+
+def send_to(backend, hold=False):
+    if hold:
+        backend.hold()
+    with socket.create_connection((backend.host, backend.port), timeout=30) as client:
+        if backend.ca_file:
+            context = ssl.create_default_context(cafile=backend.ca_file)
+            client = context.wrap_socket(client, server_hostname="localhost")
+        client.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+        backend.wait_for(timeout=30)
+        if backend.ca_file:
+            client.close()
 
 def files():
     return len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
@@ -301,6 +314,7 @@ def everything():
         ),
         "variables": {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},
         "names": [vars(socket).get(name) for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "socket")],
+        "folders": sorted(Path(tempfile.gettempdir()).glob(f"pytest-lambda-telemetry-{os.getpid()}-*")),
         "methods": [vars(socket.socket).get(name) for name in ("bind", "connect", "connect_ex")],
     }
 
@@ -308,6 +322,10 @@ def everything():
 def test_cycle(lambda_telemetry, number):
     if number % 100 == 0:
         subscribe(register(), subscribe_body(4243))
+    if number % 10 == 0:
+        send_to(lambda_telemetry.backend(), hold=number % 50 == 0)
+    if number % 250 == 0 and TLS:
+        send_to(lambda_telemetry.backend("tls", tls=True))
 
 @pytest.fixture(autouse=True)
 def outermost(request):
