@@ -1,8 +1,10 @@
 """What a backend answers: 200, or what the test says; and what it does wrong on demand."""
 
 import gzip
+import json
 from collections.abc import Callable
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,6 +76,12 @@ def test_a_broken_encoding_is_answered_400_recorded_and_uses_nothing_up(
     assert [(one.status, one.raw, one.body) for one in backend.requests] == [(400, b"nope", b"nope")]
     assert text.decode().strip() in lambda_telemetry.timeline()
     assert [post(backend)[0] for _ in range(3)] == [503, 201, 200]
+
+
+def test_the_table_of_the_readme_is_this_one() -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    rows = [f"| `{json.dumps(fault)}` | {seen} |" for fault, seen in FAULTS.items()]
+    assert "\n".join(["| `fail_next(…)` | what the client gets |", "|---|---|", *rows]) in readme
 
 
 # -- faults ------------------------------------------------------------------------------------------------------------
