@@ -1,5 +1,6 @@
 """The server's side of an encrypted connection, over a socket that keeps its deadline and that no test can replace."""
 
+import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -43,6 +44,8 @@ class TlsSocket(DeadlineSocket):
         return len(data)
 
     def sendall(self, data: "ReadableBuffer", flags: int = 0) -> None:
+        if not self._shaken:
+            raise OSError("there is nothing to encrypt with")
         view = memoryview(data)
         for start in range(0, len(view), _BLOCK):
             self._write(view[start : start + _BLOCK])
@@ -57,6 +60,30 @@ class TlsSocket(DeadlineSocket):
         except (OSError, ValueError):
             return True
         return False
+
+    def shutdown(self, how: int) -> None:
+        if how == socket.SHUT_WR:
+            self._take_leave()
+        super().shutdown(how)
+
+    def close(self) -> None:
+        self._take_leave()
+        super().close()
+
+    def reset(self) -> None:
+        self._shaken = False
+        super().reset()
+
+    def _take_leave(self) -> None:
+        """Tell the peer that this end was meant, as far as that can be done at once."""
+        if not self._shaken:
+            return
+        self._shaken = False
+        with suppress(OSError):
+            with suppress(ssl.SSLError):
+                self._tls.unwrap()
+            self.settimeout(0)
+            self.send(self._outgoing.read())
 
     def _shake_hands(self) -> bool:
         """False when the peer has closed before it sent anything."""

@@ -2,8 +2,18 @@
 
 from collections.abc import Callable
 
+from pytest_lambda_telemetry.backend.faults import Fault
 from pytest_lambda_telemetry.protocol.contract import Refusal
-from pytest_lambda_telemetry.sandbox.plan import DELIVERY, Plan, Planned, call_refusal, delivery_fault
+from pytest_lambda_telemetry.sandbox.plan import (
+    BACKEND,
+    CONNECTION,
+    DELIVERY,
+    Plan,
+    Planned,
+    backend_fault,
+    call_refusal,
+    delivery_fault,
+)
 from tests.support.subscriptions import subscription
 
 
@@ -30,6 +40,23 @@ def test_two_entries_that_are_equal_are_used_up_one_after_the_other() -> None:
     for _ in range(2):
         plan.add(Planned(where=DELIVERY, what=503, matches=matches))
     assert [plan.fault_for(one) for _ in range(3)] == [503, 503, None]
+
+
+def test_faults_of_backends_are_entries_like_any_other() -> None:
+    plan = Plan("seed")
+    plan.add(
+        Planned(where=BACKEND, what=Fault("reset"), matches=lambda subject: subject == ("b", "/x"))
+    )  # a scenario's
+    plan.add(backend_fault("a", 503, 2, None, None))
+    plan.add(backend_fault("a", "refuse", 1, None, None))
+    plan.add(Planned(where=CONNECTION, what=Fault("refuse")))
+    assert plan.backend_fault_for("b", "/y") is None
+    assert plan.backend_fault_for("b", "/x") == Fault("reset")
+    assert plan.backend_fault_for("a", "/x") == Fault(503)
+    assert [plan.refuses("b"), plan.refuses("b"), plan.refuses("a"), plan.refuses("a")] == [True, False, True, False]
+    assert plan.fault_for(subscription("one")) is None
+    plan.forget_backend("a")
+    assert plan.backend_fault_for("a", "/x") is None
 
 
 def test_what_is_left_to_chance_comes_out_the_same_for_the_same_seed() -> None:

@@ -250,6 +250,16 @@ def test_what_is_no_handshake_ends_its_connection_and_nothing_else(secure: Backe
     assert len(secure.requests) == 1
 
 
+@pytest.mark.parametrize("left", [b"", b"more"])
+def test_an_end_over_tls_is_announced(secure: Backend, left: bytes) -> None:
+    context = ssl.create_default_context(cafile=secure.ca_file)
+    plain = socket.create_connection(("127.0.0.1", secure.port), timeout=TIMEOUT)
+    with context.wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=False) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx" + left)
+        answer = b"".join(iter(lambda: sock.recv(1000), b""))  # raises where the end comes without a word
+    assert answer.endswith(b"Connection: close\r\n\r\n")
+
+
 def test_large_bodies_holds_faults_and_freezes_work_over_tls(
     lambda_telemetry: LambdaTelemetry, secure: Backend
 ) -> None:
