@@ -129,11 +129,11 @@ class _Connection:
 
     def _next(self, exchange: Exchange) -> bool:
         """Wait until a request begins; False where none comes, or none is wanted any more."""
-        if not exchange.wait():
-            return False
-        with self._lock:
+        if not exchange.behind:
+            self._sock.readable(None)
+        with self._lock:  # before a byte is read: until then it shows that something has come
             self._idle, self._resets = False, self._dropped
-            return not self._dropped
+        return not self._dropped and exchange.wait()
 
     def _answer(self, exchange: Exchange, request: HttpRequest) -> bool:
         """Whether the connection stays open."""

@@ -82,8 +82,8 @@ class DeadlineSocket(RealSocket):
                 rest = rest[self.send(rest) :]
         return True
 
-    def readable(self, seconds: float = 0) -> bool:
-        """The peer has sent something that was not read yet, or has closed; waited for so long."""
+    def readable(self, seconds: float | None = 0) -> bool:
+        """The peer has sent something that was not read yet, or has closed; waited for so long, with None for ever."""
         return self._poll(select.POLLIN, seconds) != 0
 
     def gone(self) -> bool:

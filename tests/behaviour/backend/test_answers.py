@@ -192,15 +192,15 @@ def test_truncate_of_an_answer_without_a_body_is_a_reset(backend: Backend) -> No
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_does_what_it_is_named_for(backend: Backend, fault: Any) -> None:
     backend.fail_next(fault, delay_ms=1 if fault == "slow" else None)
-    with connect(backend) as sock:
-        sock.settimeout(0.5 if fault == "timeout" else 30)
-        try:
+    try:
+        with connect(backend) as sock:
+            sock.settimeout(0.5 if fault == "timeout" else 30)
             sock.sendall(POST)
             outcome: object = sock.recv(100)[:15]
-        except ConnectionError:  # where a refusal is noticed depends on who is faster
-            outcome = ConnectionError
-        except TimeoutError:
-            outcome = TimeoutError
+    except ConnectionError:  # where a refusal is noticed depends on who is faster
+        outcome = ConnectionError
+    except TimeoutError:
+        outcome = TimeoutError
     assert (
         outcome
         == {
