@@ -38,6 +38,7 @@ class Backends:
         self._share = share
         self._intakes: dict[str, Intake] = {}
         self._undo = ExitStack()
+        self._closed = False
 
     def get(self, name: object, tls: object) -> Intake:
         """The backend of this name. Raises MisuseError; also where there is one already and `tls` differs."""
@@ -47,6 +48,8 @@ class Backends:
         with self._lock:
             intake = self._intakes.get(name)
             if intake is None:
+                if self._closed:  # meanwhile, by another thread
+                    raise MisuseError("this environment is closed: there is no backend any more; ask for it earlier")
                 intake = self._intakes[name] = self._make(name, tls is True)
         if intake.tls is not tls:
             raise MisuseError(
@@ -100,6 +103,8 @@ class Backends:
 
     def close(self) -> None:
         """End all of them; the caller does not hold the lock. What was recorded can still be read."""
+        with self._lock:
+            self._closed = True
         for intake in self._intakes.values():
             intake.close()
         self._undo.close()

@@ -90,6 +90,8 @@ def test_when_the_environment_is_closed_requests_stay_readable_and_nothing_else_
         connect(backend)
     with pytest.raises(MisuseError, match="this environment is closed"):
         fake.backend()
+    with pytest.raises(MisuseError, match="there is no backend any more"):
+        fake._sandbox.backends.get("late", False)  # as a thread may that has looked before it closed
 
 
 def test_nothing_is_left_when_it_closes_whatever_its_clients_do() -> None:
