@@ -1,38 +1,38 @@
 """AsyncLambdaTelemetry: the same environment, for async tests."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import partial
-from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import Any, Self, TypeVar, Unpack, overload
 
-from anyio import CancelScope, CapacityLimiter, get_cancelled_exc_class, to_thread
+from anyio import CancelScope, CapacityLimiter, to_thread
 
 from .api.routes import RouteName
-from .engine.turns import Interrupted, WorkerCall
+from .engine.turns import WorkerCall
 from .environment import LambdaTelemetry
 from .guarded import checked
 from .host.child_names import choose
 from .host.process import ExtensionProcess
-from .model.errors import MisuseError
 from .model.event import Event, Log
 from .model.records import Buffering, BufferingOptions, Delivery, Extension, Subscription
+from .offloaded import Offloaded, away
 from .protocol.schema import LifecycleEvent, SchemaVersion, ShutdownReason, TelemetryType
-from .recorded import Recorded, Target
+from .recorded import Target
 from .sandbox.backend import AsyncBackend
 from .sandbox.delivery_faults import DeliveryFault
 from .sandbox.invocation import Invocation, InvocationOptions
 from .sandbox.unawaited import noted
+from .sandbox.verdicts import Dropped, RecordKey, Seen
 from .sandbox.violations import ExpectedRejection
 from .script import Script
 from .settings import DEFAULTS, Settings
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class AsyncLambdaTelemetry(Recorded):
+class AsyncLambdaTelemetry(Offloaded):
     """LambdaTelemetry for async code, on asyncio or trio: the same members, with the same meaning.
 
     Those that wait are coroutines (`invocation` and `expect_rejection` are async context managers); they work on a
@@ -60,85 +60,6 @@ class AsyncLambdaTelemetry(Recorded):
             failed = error[0] is not None
         finally:
             self._sandbox.tell_suspicions(failed=failed)
-
-    async def _waiting(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """A call that waits for others, on a worker thread; any number of them may wait at once."""
-        result = await _away(self._call(), partial(call, *args, **kwargs))
-        self._sandbox.suspicions.tell_here()
-        return result
-
-    async def _moving(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """A call on a worker thread that owns time meanwhile. Raises MisuseError while another one does."""
-        result = await _away(self._lent(f"{call.__name__}()"), partial(call, *args, **kwargs))
-        self._sandbox.suspicions.tell_here()
-        return result
-
-    def _call(self) -> WorkerCall:
-        """A call that moves no time."""
-        return WorkerCall(self._sandbox.turns)
-
-    def _lent(self, what: str) -> WorkerCall:
-        """A call that has the turn. Raises MisuseError while another one has it."""
-        call = WorkerCall(self._sandbox.turns, moves_time=True)
-        if not call.lend():
-            raise MisuseError(
-                f"{what} was called while another awaited call still moves time, and only one at a time can: await the"
-                " other one first. (emit() may be called meanwhile: it only buffers)"
-            )
-        return call
-
-    @asynccontextmanager
-    async def _entered(self, make: Callable[[], AbstractContextManager[T]], *, moving: str | None) -> AsyncIterator[T]:
-        """A context manager whose entering and leaving wait, made, entered and left on worker threads.
-
-        `moving` names it where both move time. Leaving then waits for its turn, so that what was begun always ends.
-        """
-        entered: list[tuple[AbstractContextManager[T], T]] = []
-
-        def enter() -> None:
-            context = make()
-            entered.append((context, context.__enter__()))
-
-        try:
-            await _away(self._lent(moving) if moving else self._call(), enter)
-            yield entered[0][1]
-        except BaseException as error:
-            if not entered or isinstance(error, GeneratorExit):
-                raise
-            if not await self._leave(entered[0][0], error, moving=moving is not None):
-                raise
-        else:
-            await self._leave(entered[0][0], None, moving=moving is not None)
-            self._sandbox.suspicions.tell_here()
-
-    async def _leave(
-        self, context: AbstractContextManager[object], error: BaseException | None, *, moving: bool
-    ) -> bool | None:
-        """Leave a block in any case: a cancelled one as quickly as it can be put in order."""
-        begun = False
-
-        def leave(error: BaseException | None) -> bool | None:
-            nonlocal begun
-            begun = True
-            return context.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
-
-        cancelled = get_cancelled_exc_class()
-        if not isinstance(error, cancelled):
-            try:
-                return await _away(self._leaving(moving, hurried=False), partial(leave, error))
-            except cancelled as cancellation:
-                if begun:
-                    raise
-                error = cancellation
-        with CancelScope(shield=True):
-            while not begun:
-                with suppress(Interrupted, cancelled):  # asyncio lets a shielded task be cancelled again
-                    await _away(self._leaving(moving, hurried=True), partial(leave, error))
-        raise error
-
-    def _leaving(self, moving: bool, *, hurried: bool) -> WorkerCall:
-        """A call that gets the turn as soon as no other call has it."""
-        return WorkerCall(self._sandbox.turns, moves_time=True, interrupted=hurried) if moving else self._call()
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
@@ -207,7 +128,7 @@ class AsyncLambdaTelemetry(Recorded):
         call = WorkerCall(self._sandbox.turns, moves_time=True)
         if not call.lend():  # another call moves time
             return self._sync.emit(*events)  # only buffers
-        result = await _away(call, partial(self._sync.emit, *events))
+        result = await away(call, partial(self._sync.emit, *events))
         self._sandbox.suspicions.tell_here()
         return result
 
@@ -275,8 +196,8 @@ class AsyncLambdaTelemetry(Recorded):
         """
         call = self._lent("invoke()")
         if concurrent is None:
-            return await _away(call, lambda: self._sync.invoke(logs=logs, **options))
-        return await _away(call, lambda: self._sync.invoke(logs=logs, concurrent=concurrent, **options))
+            return await away(call, lambda: self._sync.invoke(logs=logs, **options))
+        return await away(call, lambda: self._sync.invoke(logs=logs, concurrent=concurrent, **options))
 
     @noted
     async def end_init(self, *, init_duration_ms: float = 100) -> tuple[Delivery, ...]:
@@ -294,6 +215,7 @@ class AsyncLambdaTelemetry(Recorded):
         """
         return await self._moving(self._sync.shutdown, reason)
 
+    @noted
     async def restart(self) -> tuple[Delivery, ...]:
         """Await it: begin a new execution environment within the same test, children started again.
 
@@ -345,9 +267,46 @@ class AsyncLambdaTelemetry(Recorded):
         """
         return self._sync.run_extension(argv, name=name, env=env, cwd=cwd, layer=layer)
 
+    # -- the backend ---------------------------------------------------------------------------------------------------
+
     def backend(self, name: str = "backend", *, tls: bool = False) -> AsyncBackend:
         """A fake intake, made at once and without an await, as LambdaTelemetry.backend; its `wait_for` is awaited."""
         return AsyncBackend(self._sync._require_open(), name, tls, self._waiting)
+
+    @noted
+    async def assert_exactly_once(
+        self,
+        types: Sequence[str] = ("function",),
+        *,
+        to: Target | None = None,
+        key: RecordKey | None = None,
+        seen: Seen | None = None,
+        dropped: Dropped = "excused",
+        timeout: float = 5.0,
+    ) -> None:
+        """Every record was seen at the backend once; awaits what is on its way. As LambdaTelemetry.assert_exactly_once.
+
+        `key`, and `seen` where it is a callable, are called on a worker thread.
+        """
+        await self._waiting(
+            self._sync.assert_exactly_once, types, to=to, key=key, seen=seen, dropped=dropped, timeout=timeout
+        )
+
+    @noted
+    async def assert_at_least_once(
+        self,
+        types: Sequence[str] = ("function",),
+        *,
+        to: Target | None = None,
+        key: RecordKey | None = None,
+        seen: Seen | None = None,
+        dropped: Dropped = "excused",
+        timeout: float = 5.0,
+    ) -> None:
+        """Every record was seen at the backend; awaits what is on its way. As LambdaTelemetry.assert_at_least_once."""
+        await self._waiting(
+            self._sync.assert_at_least_once, types, to=to, key=key, seen=seen, dropped=dropped, timeout=timeout
+        )
 
     # -- strictness ----------------------------------------------------------------------------------------------------
 
@@ -374,20 +333,3 @@ def alongside(environment: LambdaTelemetry) -> AsyncLambdaTelemetry:
     made._sync = environment
     made._opened = environment._opened
     return made
-
-
-async def _away(call: WorkerCall, work: Callable[[], T]) -> T:
-    """Make a call on a worker thread of its own. Cancelled, it is cut short, and has ended before this returns.
-
-    Needs no timer of the loop, which may be frozen, and no place in the loop's pool, which may be taken.
-    """
-    try:
-        return await to_thread.run_sync(call.run, work, abandon_on_cancel=True, limiter=CapacityLimiter(1))
-    except BaseException as error:
-        call.interrupt()
-        if not isinstance(error, (Exception, GeneratorExit)):
-            with CancelScope(shield=True):
-                while not call.ended:
-                    with suppress(get_cancelled_exc_class()):  # asyncio lets a shielded task be cancelled again
-                        await to_thread.run_sync(call.wait, limiter=CapacityLimiter(1))
-        raise

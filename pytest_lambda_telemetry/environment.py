@@ -9,9 +9,10 @@ from typing import Self, Unpack, overload
 
 from .api.routes import RouteName
 from .engine.recordings import Progress
-from .guarded import Guarded, checked
+from .guarded import checked
 from .host.environ import child_variables
 from .host.process import ExtensionProcess
+from .judged import Judged
 from .model import checks
 from .model.checks import not_negative
 from .model.errors import MisuseError, ProtocolViolation
@@ -21,7 +22,6 @@ from .protocol.schema import LifecycleEvent, SchemaVersion, ShutdownReason, Tele
 from .recorded import Target
 from .sandbox import arguments, targets
 from .sandbox.assembly import assemble
-from .sandbox.backend import Backend
 from .sandbox.delivery_faults import DeliveryFault
 from .sandbox.invocation import Invocation, InvocationOptions
 from .sandbox.places import caller
@@ -32,7 +32,7 @@ from .script import Script
 from .settings import DEFAULTS, Settings
 
 
-class LambdaTelemetry(Guarded):
+class LambdaTelemetry(Judged):
     """A fake AWS Lambda execution environment inside this process, whose time the test owns.
 
     The `lambda_telemetry` fixture yields one that is started. Without pytest: `with LambdaTelemetry(Settings(...)) as
@@ -324,13 +324,6 @@ class LambdaTelemetry(Guarded):
         self._require_open()
         variables = child_variables(self._sandbox.variables, arguments.variables(env))
         return self._sandbox.children.run(argv, name=name, variables=variables, cwd=cwd, layer=layer)
-
-    def backend(self, name: str = "backend", *, tls: bool = False) -> Backend:
-        """A fake intake for what the extension sends on; made on first use, one for each name, on a port of its own.
-
-        `tls=True` needs the extra `tls` (trustme). Raises MisuseError where there is one of this name with another tls.
-        """
-        return Backend(self._require_open(), name, tls)
 
     # -- strictness ----------------------------------------------------------------------------------------------------
 

@@ -7,15 +7,16 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from .captures import ndjson
-from .model.checks import require
+from .model.checks import is_whole, require
 from .model.errors import MisuseError
 from .model.records import Delivery, Extension, Rejection, Request, Subscription, decoded
-from .sandbox import arguments, targets
+from .sandbox import arguments, targets, verdicts
 from .sandbox.arrivals import emitted, emitted_types
 from .sandbox.sandbox import Sandbox
 from .views import assertions
 from .views.assertions import Outstanding
 from .views.entries import Entry
+from .views.ledger import Ledger
 
 T = TypeVar("T")
 
@@ -176,6 +177,20 @@ class Recorded:
             for event in decoded(batch.payload, batch.subscription.destination.protocol)
             if event["type"] == type
         )
+
+    @property
+    def ledger(self) -> Ledger:
+        """Every emitted event, and what became of it by now: in which batches it was, and where a backend saw it."""
+        return verdicts.ledger(self._sandbox, self._event_types)
+
+    def log_lines(self, n: int, text: str = "") -> tuple[str, ...]:
+        """n distinct lines of equal length, such as `line 00000001`, which a backend's requests can be searched for.
+
+        `text` stands for `line`. No line is given twice in one environment. Raises MisuseError.
+        """
+        require(is_whole(n, 0) and n <= 1_000_000, "n", n, "a whole number, from 0 to 1,000,000")
+        require(isinstance(text, str), "text", text, "a str")
+        return self._sandbox.log_lines(n, text)
 
     def _deliveries_to(self, to: Target | None) -> list[Delivery]:
         sandbox = self._sandbox

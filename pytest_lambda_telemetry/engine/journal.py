@@ -6,6 +6,7 @@ It has a limit from the start: bodies go first, then the oldest facts; how many 
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from ..model.facts import Attempted, Called, Emitted, Fact, StoodIn, Subscribed
 from .retention import Held, Newest, Retention, measured
@@ -77,8 +78,14 @@ class Journal:
     @property
     def facts(self) -> tuple[Recorded, ...]:
         """What is kept, oldest first."""
+        return self.since(0)
+
+    def since(self, number: int) -> tuple[Recorded, ...]:
+        """What is kept of what came after the fact with this number."""
+        known = max(0, number - self.forgotten)
         rows = zip(self._walls_us, self._elapsed_us, self._facts, strict=True)
-        return tuple(Recorded(number, *row) for number, row in enumerate(rows, start=self.forgotten + 1))
+        first = self.forgotten + known + 1
+        return tuple(Recorded(place, *row) for place, row in enumerate(islice(rows, known, None), start=first))
 
     @property
     def count(self) -> int:

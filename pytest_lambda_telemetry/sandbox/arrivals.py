@@ -20,6 +20,7 @@ from ..model.facts import (
     Subscribed,
 )
 from ..model.records import Attempt, Subscription
+from ..protocol.buffering import Batch
 from ..views.assertions import Outstanding
 
 _KEPT_LOSSES = 1_000
@@ -121,7 +122,7 @@ class Arrivals:
             found += self._never(subscription, waiting, journal)
         for subscriber in subscribers:
             of = subscriber.subscription
-            found += self._buffered(subscriber, now_us, frozen=frozen)
+            found += (told for _, told in self.waiting(subscriber, now_us, frozen=frozen))
             found += self._never(of, waiting, journal)
             if self._output and subscriber.takes("extension"):
                 found += [
@@ -140,7 +141,8 @@ class Arrivals:
             types = loss.types or tuple(_types(journal, loss.numbers))
             yield Outstanding(of, loss.state, loss.count, types, loss.why)
 
-    def _buffered(self, subscriber: Subscriber, now_us: int, *, frozen: bool) -> Iterator[Outstanding]:
+    def waiting(self, subscriber: Subscriber, now_us: int, *, frozen: bool) -> Iterator[tuple[Batch, Outstanding]]:
+        """Each batch that waits in a subscriber's buffer, and why."""
         behind = False
         for batch in subscriber.buffer.waiting:
             due = _due(batch.due_us - now_us, frozen=frozen)
@@ -152,7 +154,7 @@ class Arrivals:
             else:
                 state, why = "buffered", "waits behind that one" if behind else due
             behind = behind or batch.attempts > 0
-            yield Outstanding(subscriber.subscription, state, len(batch.types), tuple(batch.types), why)
+            yield batch, Outstanding(subscriber.subscription, state, len(batch.types), tuple(batch.types), why)
 
 
 def emitted(journal: Iterable[Recorded]) -> int:

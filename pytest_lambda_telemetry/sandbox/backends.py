@@ -88,6 +88,11 @@ class Backends:
             for intake in self._intakes.values():
                 intake.froze()
 
+    @property
+    def there(self) -> bool:
+        """The test has asked for one."""
+        return bool(self._intakes)
+
     def listens_at(self, port: int) -> bool:
         """One of them does."""
         return any(intake.port == port for intake in tuple(self._intakes.values()))

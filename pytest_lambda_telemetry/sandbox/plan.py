@@ -10,8 +10,7 @@ from random import Random
 from threading import Condition
 
 from ..api.routes import NAMES
-from ..backend.faults import Fault
-from ..backend.faults import parse_fault as parse_backend_fault
+from ..backend.faults import Fault, parse_fault as parse_backend_fault
 from ..model import checks
 from ..model.errors import MisuseError
 from ..model.facts import FaultInjected

@@ -78,7 +78,8 @@ class Reception:
             case Registered() if not stand_in:
                 self._registered(outcome)
             case Subscribed(subscription, again=False):
-                self._engine.subscribe(subscription, self._view(subscription))
+                view = view_of(subscription, self._settings, managed=self._profile.managed_instances)
+                self._engine.subscribe(subscription, view)
                 if not stand_in:
                     self._announce(subscription, "Subscribed")
             case Subscribed(subscription, again=True):
@@ -126,13 +127,15 @@ class Reception:
         if self._settings.platform_events:
             self._engine.emit(generated, deliver=False)
 
-    def _view(self, subscription: Subscription) -> View:
-        return View(
-            schema_version=subscription.schema_version,
-            log_format=self._settings.log_format,
-            managed_instances=self._profile.managed_instances,
-            logs_api=subscription.schema_version in LOGS.schema_versions,
-        )
+
+def view_of(subscription: Subscription, settings: Settings, *, managed: bool) -> View:
+    """How a subscription sees events."""
+    return View(
+        schema_version=subscription.schema_version,
+        log_format=settings.log_format,
+        managed_instances=managed,
+        logs_api=subscription.schema_version in LOGS.schema_versions,
+    )
 
 
 class LoopReport:

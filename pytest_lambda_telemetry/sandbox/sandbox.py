@@ -23,6 +23,7 @@ from ..model.facts import Hinted
 from ..protocol.states import Phase, Trigger
 from ..settings import Settings
 from ..views.entries import Entry, entries
+from ..views.occurrences import distinct_lines
 from ..views.text import timeline
 from .arrivals import Arrivals
 from .audit import Audit
@@ -84,6 +85,13 @@ class Sandbox:
     undo: contextlib.ExitStack
     _frames: list[Frame] = field(default_factory=list)
     _told_up_to: int = field(default=0)
+    _lines: int = 1
+
+    def log_lines(self, n: int, text: str) -> tuple[str, ...]:
+        """n lines that were never given before."""
+        with self.lock:
+            first, self._lines = self._lines, self._lines + n
+        return distinct_lines(n, text, first)
 
     # -- start and end -------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,207 @@
+"""What became of all records, judged: by cause, with each record's trail, and what went on besides."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
+from typing import Literal
+
+from ..model.errors import LambdaTelemetryError, MisuseError
+from .moments import since_start
+from .occurrences import Key, Search, key_of, own_key
+from .sightings import Sighting
+from .trails import Passage, Sent, Trails
+
+Verdict = Literal["exactly once", "at least once"]
+
+_SHOWN = 10
+_SHOWN_CIRCUMSTANCES = 12
+_PREVIEW = 60
+
+_ADVICE: Mapping[str, str] = {
+    "acknowledged by the listener, and never seen at the backend": (
+        "Lambda does not send again what was acknowledged: answer 200 once a batch is stored or forwarded, and send"
+        " what is left at SHUTDOWN."
+    ),
+    "seen more than once": (
+        "A batch comes again when its answer was lost, and so may a request to the backend: let what comes again be"
+        " known, by an id of its own."
+    ),
+}
+
+
+@dataclass(slots=True)
+class Found:
+    """Where each passage's record was found, by its place: in requests that were answered 2xx, and in others."""
+
+    seen: dict[int, list[Sighting]] = field(default_factory=dict)
+    tried: dict[int, list[Sighting]] = field(default_factory=dict)
+
+    def add(self, search: Search, sighting: Sighting) -> None:
+        """Look into one more request."""
+        where = self.seen if sighting.accepted else self.tried
+        for place in search.found_in(sighting.body, sighting.decoded):
+            where.setdefault(place, []).append(sighting)
+
+
+def searched(passages: Sequence[Passage], key: object = None) -> Search:
+    """What finds these records again. Raises MisuseError where they cannot be told apart, or are to several."""
+    numbers = {one.number for one in passages}
+    if len(numbers) < len(passages):
+        names = sorted({repr(one.subscription) for one in passages})
+        raise MisuseError(
+            "several subscriptions take the same records, and what the backend has seen does not tell for whom: say"
+            f" which with to=, and with seen= where that one sends to; they are {', '.join(names)}"
+        )
+    return Search([_key(one, key) for one in passages])
+
+
+def _key(passage: Passage, key: object) -> Key:
+    if key is None:
+        return key_of(passage.event["record"])
+    if not callable(key):
+        raise MisuseError(f"key={key!r} is not valid: it must be a function from an event to str or bytes")
+    return own_key(key(passage.event), passage.event)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    cause: str
+    passages: list[tuple[Passage, str]]
+
+
+def judge(
+    verdict: Verdict, trails: Trails, passages: Sequence[Passage], found: Found, *, dropped_is_lost: bool
+) -> None:
+    """Raise AssertionError, which explains itself, unless each record was seen so often.
+
+    Raises LambdaTelemetryError where the journal has forgotten records: nobody can say what became of them.
+    """
+    if trails.forgotten:
+        raise LambdaTelemetryError(
+            f"{trails.forgotten:,} records were let go to keep the journal within its limit, so nobody can say what"
+            " became of them; raise lambda_telemetry_journal_limit in pytest's ini file, or judge in between"
+        )
+    unacknowledged: list[tuple[Passage, str]] = []
+    unseen: list[tuple[Passage, str]] = []
+    doubled: list[tuple[Passage, str]] = []
+    dropped: list[tuple[Passage, str]] = []
+    for place, passage in enumerate(passages):
+        seen = found.seen.get(place, ())
+        tried = found.tried.get(place, ())
+        if len(seen) > 1 and verdict == "exactly once":
+            doubled.append((passage, f"{_way(passage)}; seen in {_each(seen)}{_besides(tried)}"))
+        elif seen:
+            continue
+        elif passage.dropped:
+            dropped.append((passage, passage.dropped))
+        elif passage.acknowledged:
+            unseen.append((passage, f"{_way(passage)}{_besides(tried)}"))
+        else:
+            unacknowledged.append((passage, f"{_way(passage)}{_besides(tried)}"))
+    groups = [
+        _Group("never acknowledged by the listener", unacknowledged),
+        _Group("acknowledged by the listener, and never seen at the backend", unseen),
+        _Group("seen more than once", doubled),
+        _Group("dropped by Lambda", dropped if dropped_is_lost else []),
+    ]
+    if not any(group.passages for group in groups):
+        return
+    lost = len(unacknowledged) + len(unseen) + (len(dropped) if dropped_is_lost else 0)
+    arrived = len(passages) - len(unacknowledged) - len(unseen) - len(dropped) - len(doubled)
+    raise AssertionError("\n".join(_told(verdict, groups, len(passages), arrived, lost, len(doubled), dropped, trails)))
+
+
+def _told(
+    verdict: Verdict,
+    groups: Iterable[_Group],
+    count: int,
+    arrived: int,
+    lost: int,
+    doubled: int,
+    dropped: Sequence[tuple[Passage, str]],
+    trails: Trails,
+) -> Iterator[str]:
+    sums = [f"{arrived} arrived{' once' if verdict == 'exactly once' else ''}"]
+    sums += [f"{lost} {_is(lost)} lost"] if lost else []
+    sums += [f"{doubled} {_is(doubled)} doubled"] if doubled else []
+    yield f"not {verdict}: of {_records(count)} {', '.join(sums)}"
+    excused = dropped
+    for group in groups:
+        if not group.passages:
+            continue
+        excused = [] if group.cause == "dropped by Lambda" else excused
+        yield f"  {group.cause} ({_records(len(group.passages))}):"
+        runs = [list(run) for _, run in groupby(group.passages, key=itemgetter(1))]
+        for run in runs[:_SHOWN]:
+            yield f"    {_previews([passage for passage, _ in run])}: {run[0][1]}"
+        if hidden := sum(map(len, runs[_SHOWN:])):
+            yield f"    and {hidden} more"
+        if group.cause in _ADVICE:
+            yield f"    {_ADVICE[group.cause]}"
+    if excused:
+        yield (
+            f"  excused: {_records(len(excused))} that Lambda dropped, and announced with platform.logsDropped;"
+            ' dropped="lost" counts them'
+        )
+    if trails.circumstances:
+        hidden = len(trails.circumstances) - _SHOWN_CIRCUMSTANCES
+        yield "  besides:" + (
+            f" (the last {_SHOWN_CIRCUMSTANCES} of {len(trails.circumstances)})" if hidden > 0 else ""
+        )
+        yield from (f"    {since_start(at)} {what}" for at, what in trails.circumstances[-_SHOWN_CIRCUMSTANCES:])
+
+
+def _way(passage: Passage) -> str:
+    """What Lambda did with a record, and what it believes."""
+    emitted = f"emitted at {since_start(passage.elapsed_us)}"
+    sent = passage.acknowledged
+    if sent is not None:
+        before = len(sent.attempts) - 1
+        at = f"acknowledged in batch {sent.number} at {since_start(sent.acknowledged_us)}"
+        again = [one for one in passage.batches if one is not sent and one.acknowledged_at is not None]
+        also = "".join(f", and in batch {one.number} at {since_start(one.acknowledged_us)}" for one in again)
+        return f"{emitted}, {at}{f', at attempt {before + 1}' if before else ''}{also}"
+    tried = passage.batches[-1] if passage.batches else None
+    told = f", tried {_times(len(tried.attempts))} in batch {tried.number}, last {_answer(tried)}" if tried else ""
+    return f"{emitted}{told}, {passage.given_up or passage.waits}"
+
+
+def _answer(sent: Sent) -> str:
+    attempt = sent.attempts[-1]
+    return f"answered {attempt.status}" if attempt.error is None else f"failed with {attempt.error!r}"
+
+
+def _besides(tried: Sequence[Sighting]) -> str:
+    return f"; tried in {_each(tried)}" if tried else ""
+
+
+def _each(sightings: Sequence[Sighting]) -> str:
+    shown = [str(one) for one in sightings[:3]]
+    return " and ".join(shown) + (f" and {len(sightings) - 3} more" if len(sightings) > 3 else "")
+
+
+def _previews(passages: Sequence[Passage]) -> str:
+    """Records that have gone the same way, one after the other: the first, and the last."""
+    first, last = passages[0], passages[-1]
+    if first is last:
+        return f"{first.number}. {_preview(first)}"
+    between = "," if len(passages) == 2 else f", {len(passages) - 2} more,"
+    return f"{first.number}. {_preview(first)}{between} {last.number}. {_preview(last)}"
+
+
+def _preview(passage: Passage) -> str:
+    text = repr(passage.event["record"])
+    return text if len(text) <= _PREVIEW else f"{text[: _PREVIEW - 1]}…"
+
+
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count:,} records"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
