@@ -122,6 +122,10 @@ class Recordings:
         """The batches that were tried and never acknowledged, oldest first."""
         return tuple(one for one in self._batches if one.attempts and not one.ok)
 
+    def by_batch(self) -> dict[SentBatch, Delivery]:
+        """The deliveries that are kept, by their batch."""
+        return {one.batch: one.snapshot for one in self._batches if one.attempts}
+
     @property
     def acknowledged(self) -> list[SentBatch]:
         """The batches that arrived, in that order. Raises LambdaTelemetryError where the limit made it forget some."""

@@ -11,6 +11,7 @@ from ..model.errors import MisuseError
 from ..model.records import Subscription
 from ..real import Real
 from ..story.init import MANAGED_INSTANCES
+from ..views import assertions
 from ..views.ledger import Ledger
 from ..views.sightings import Sighting, Sightings, of_a_test
 from ..views.trails import Passage, Trails
@@ -42,7 +43,9 @@ def ledger(sandbox: Sandbox, event_types: Callable[[object], tuple[str, ...]]) -
         trails = _trails(sandbox, event_types(types))[0]
         return trails, _those_to(sandbox, trails, to)
 
-    return Ledger(look, sightings.all, backend=sandbox.backends.there)
+    with sandbox.lock:
+        deliveries = sandbox.recordings.by_batch()
+    return Ledger(look, sightings.all, backend=sandbox.backends.there, delivery_of=deliveries.get)
 
 
 def judge_records(
@@ -72,6 +75,8 @@ def judge_records(
         return _Books(sandbox, types, to, key)
 
     done = _with_requests(sandbox, books, deadline) if seen is None else _with_seen(sandbox, books, seen, deadline)
+    if not done.passages and done.trails.untaken:
+        raise AssertionError(f"{assertions.events_were(done.trails.untaken)} emitted, but nothing was subscribed")
     judge(wanted, done.trails, done.passages, done.found, dropped_is_lost=dropped == "lost")
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from ..model.facts import SentBatch
+from ..model.records import Delivery
 from .moments import since_start
 from .sightings import Sighting
 from .trails import Passage, Trail, Trails
@@ -22,10 +24,18 @@ class Ledger:
     else as the same object; in a body that is no JSON as UTF-8 bytes.
     """
 
-    def __init__(self, look: Look, sightings: Sequence[Sighting], *, backend: bool) -> None:
+    def __init__(
+        self,
+        look: Look,
+        sightings: Sequence[Sighting],
+        *,
+        backend: bool,
+        delivery_of: Callable[[SentBatch], Delivery | None],
+    ) -> None:
         self._look = look
         self._sightings = sightings
         self._backend = backend
+        self._delivery_of = delivery_of
 
     def trails(self, types: Sequence[str] = ("function",), to: object = None) -> tuple[Trail, ...]:
         """The trails of all records of these event types, to one extension or subscription or to all.
@@ -41,7 +51,12 @@ class Ledger:
             search = searched([first[number] for number in numbers])
             for sighting in self._sightings:
                 found.add(search, sighting)
-        return tuple(_trail(one, found, places[one.number]) for one in passages)
+        return tuple(self._trail(one, found, places[one.number]) for one in passages)
+
+    def _trail(self, passage: Passage, found: Found, place: int) -> Trail:
+        seen = [one.request for one in found.seen.get(place, ()) if one.request is not None]
+        tried = [one.request for one in found.tried.get(place, ()) if one.request is not None]
+        return passage.trail(seen, tried, self._delivery_of)
 
     @property
     def forgotten(self) -> int:
@@ -78,12 +93,6 @@ class Ledger:
 
     def __repr__(self) -> str:
         return f"<Ledger of {len(self._look(('function',), None)[1])} records>"
-
-
-def _trail(passage: Passage, found: Found, place: int) -> Trail:
-    seen = [one.request for one in found.seen.get(place, ()) if one.request is not None]
-    tried = [one.request for one in found.tried.get(place, ()) if one.request is not None]
-    return passage.trail(seen, tried)
 
 
 def _row(passage: Passage, trail: Trail) -> tuple[str, ...]:

@@ -57,19 +57,6 @@ class Sent:
     attempts: list[Attempt] = field(default_factory=list)
     acknowledged_at: datetime | None = None
     acknowledged_us: int = 0
-    delivery: Delivery | None = None
-
-    def snapshot(self) -> Delivery:
-        """As a test reads it."""
-        if self.delivery is None:
-            self.delivery = Delivery(
-                subscription=self.batch.subscription,
-                types=self.batch.types,
-                attempts=tuple(self.attempts),
-                ok=self.acknowledged_at is not None,
-                payload=self.batch.payload,
-            )
-        return self.delivery
 
 
 @dataclass(slots=True, eq=False)
@@ -107,15 +94,21 @@ class Passage:
             steps.append("given-up")
         return state_after([*steps, "seen"] if seen else steps)
 
-    def trail(self, seen: Sequence[BackendRequest], tried: Sequence[BackendRequest]) -> Trail:
-        """As a test reads it."""
+    def trail(
+        self,
+        seen: Sequence[BackendRequest],
+        tried: Sequence[BackendRequest],
+        delivery_of: Callable[[SentBatch], Delivery | None],
+    ) -> Trail:
+        """As a test reads it; of a batch that was forgotten there is no delivery."""
+        deliveries = (delivery_of(one.batch) for one in self.batches)
         acknowledged = self.acknowledged
         return Trail(
             event=self.event,
             number=self.number,
             subscription=self.subscription,
             emitted_at=_EPOCH + timedelta(microseconds=self.wall_us),
-            deliveries=tuple(one.snapshot() for one in self.batches),
+            deliveries=tuple(one for one in deliveries if one is not None),
             acknowledged_at=acknowledged.acknowledged_at if acknowledged else None,
             seen=tuple(seen),
             tried=tuple(tried),
@@ -154,8 +147,9 @@ Waiting = Mapping[Subscription, Sequence[tuple[Iterable[int], str]]]
 class Trails:
     """The passages of all records of some event types, in order, and how many the journal does not know any more.
 
-    `view_of` says how a subscription sees events, `waiting` what waits in the buffers. `circumstances` are what the
-    environment and the processes went through besides, in words, with the elapsed microseconds.
+    `view_of` says how a subscription sees events, `waiting` what waits in the buffers. `untaken` counts the events that
+    nobody was subscribed to when they were emitted. `circumstances` are what the environment and the processes went
+    through besides, in words, with the elapsed microseconds.
     """
 
     def __init__(
@@ -166,6 +160,7 @@ class Trails:
         waiting: Waiting,
     ) -> None:
         self.forgotten = 0
+        self.untaken = 0
         self.circumstances: list[tuple[int, str]] = []
         self._types = frozenset(types)
         self._view_of = view_of
@@ -240,6 +235,8 @@ class Trails:
         if fact.held.released:
             self.forgotten += sum(count for kind, count in fact.held.types.items() if kind in self._types)
             return
+        if not self._open:
+            self.untaken += sum(count for kind, count in fact.held.types.items() if kind in self._types)
         for way in self._open:
             if not (way.looped and fact.source == way.subscription.extension_name):
                 way.take(self._of_the_types(fact), (row.wall_us, row.elapsed_us))

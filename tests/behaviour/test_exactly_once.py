@@ -1,0 +1,462 @@
+"""Did every record reach the backend, exactly once? What is judged, and the text of each verdict."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+
+from pytest_lambda_telemetry import (
+    AsyncLambdaTelemetry,
+    LambdaTelemetry,
+    MisuseError,
+    Retry,
+    Settings,
+    events,
+)
+from tests.support.helpers import Listener
+
+LOST = (
+    "    Lambda does not send again what was acknowledged: answer 200 once a batch is stored or forwarded, and send"
+    " what is left at SHUTDOWN."
+)
+DOUBLED = (
+    "    A batch comes again when its answer was lost, and so may a request to the backend: let what comes again be"
+    " known, by an id of its own."
+)
+BUFFERING = {"timeoutMs": 100}
+
+
+@pytest.fixture
+def fake() -> Iterator[LambdaTelemetry]:
+    """An environment that is not strict: what its listeners do wrong is the verdict's to say."""
+    with LambdaTelemetry(Settings(strict=False, retry=Retry(initial_ms=100, attempts=3))) as environment:
+        yield environment
+
+
+@pytest.fixture
+def listener(fake: LambdaTelemetry) -> Iterator[Listener]:
+    with Listener() as made:
+        fake.subscribe(made.uri, types=["platform", "function"], buffering=BUFFERING)  # type: ignore[arg-type]
+        yield made
+
+
+def send(fake: LambdaTelemetry, records: Sequence[object], name: str = "backend") -> int:
+    """As an extension does: these records, in one request."""
+    backend = fake.backend(name)
+    connection = HTTPConnection(backend.host, backend.port, timeout=20)
+    try:
+        connection.request("POST", "/v1/logs", json.dumps(records), {"Content-Type": "application/json"})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def emit(fake: LambdaTelemetry, *records: Any, ms: int = 100) -> tuple[Any, ...]:
+    """The function logs these records, and so much time passes."""
+    fake.emit(*map(events.function, records))
+    fake.advance(ms=ms)
+    return records
+
+
+def told(assertion: Callable[..., object], **options: Any) -> list[str]:
+    with pytest.raises(AssertionError) as caught:
+        assertion(**{"timeout": 0, **options})
+    return str(caught.value).splitlines()
+
+
+# -- green -------------------------------------------------------------------------------------------------------------
+
+
+def test_records_that_arrived_once(fake: LambdaTelemetry, listener: Listener) -> None:
+    send(fake, emit(fake, *fake.log_lines(3)))
+    send(fake, emit(fake, *fake.log_lines(2, "another text")))
+    fake.assert_exactly_once()
+    fake.assert_at_least_once()
+    assert fake.ledger.lost == fake.ledger.doubled == ()
+
+
+def test_nothing_emitted_is_nothing_lost(fake: LambdaTelemetry, listener: Listener) -> None:
+    fake.backend()
+    fake.assert_exactly_once()
+
+
+def test_twice_is_at_least_once(fake: LambdaTelemetry, listener: Listener) -> None:
+    records = emit(fake, *fake.log_lines(2))
+    send(fake, records)
+    send(fake, records)
+    fake.assert_at_least_once()
+
+
+def test_a_request_that_was_refused_does_not_count(fake: LambdaTelemetry, listener: Listener) -> None:
+    fake.backend().fail_next(503)
+    records = emit(fake, *fake.log_lines(2))
+    assert send(fake, records) == 503
+    assert send(fake, records) == 200
+    fake.assert_exactly_once()
+    assert [(len(trail.seen), len(trail.tried)) for trail in fake.ledger.trails()] == [(1, 1), (1, 1)]
+
+
+def test_what_was_pushed_counts(fake: LambdaTelemetry, listener: Listener) -> None:
+    fake.backend()
+    fake.push([events.function(line) for line in fake.log_lines(2)])
+    assert told(fake.assert_exactly_once)[0] == "not exactly once: of 2 records 0 arrived once, 2 are lost"
+    send(fake, ["line 00000001", "line 00000002"])
+    fake.assert_exactly_once()
+
+
+def test_what_came_before_the_subscription_counts(fake: LambdaTelemetry) -> None:
+    fake.backend()
+    fake.emit(events.function("early"))
+    with Listener() as listener:
+        fake.subscribe(listener.uri, types=["function"])
+        fake.flush()
+        assert [trail.state for trail in fake.ledger.trails()] == ["acknowledged"]
+        send(fake, ["early"])
+        fake.assert_exactly_once()
+
+
+def test_records_of_other_types(fake: LambdaTelemetry, listener: Listener) -> None:
+    fake.invoke(request_id="r-1")
+    fake.flush()
+    starts = fake.records("platform.start")
+    send(fake, starts)
+    fake.assert_exactly_once(types=["platform.start"])
+    assert told(lambda **options: fake.assert_exactly_once(types=["platform.report"], **options))[0] == (
+        "not exactly once: of 1 record 0 arrived once, 1 is lost"
+    )
+
+
+def test_each_backend_counts(fake: LambdaTelemetry, listener: Listener) -> None:
+    one, two = emit(fake, *fake.log_lines(2))
+    send(fake, [one], "a")
+    send(fake, [two], "b")
+    fake.assert_exactly_once()
+
+
+def test_a_closed_environment_is_judged_by_what_was_recorded(listener: Listener, fake: LambdaTelemetry) -> None:
+    send(fake, emit(fake, *fake.log_lines(2)))
+    fake.close()
+    fake.assert_exactly_once()
+
+
+def test_a_key_of_the_tests_own(fake: LambdaTelemetry, listener: Listener) -> None:
+    emit(fake, {"id": 1}, {"id": 2})
+    send(fake, ["id-1", "id-2"])
+    fake.assert_exactly_once(key=lambda event: f"id-{event['record']['id']}")
+    assert told(
+        lambda **options: fake.assert_exactly_once(key=lambda event: b"\xff%d" % event["record"]["id"], **options)
+    )
+
+
+# -- red ---------------------------------------------------------------------------------------------------------------
+
+
+def test_acknowledged_and_never_seen(fake: LambdaTelemetry, listener: Listener) -> None:
+    one, _two, _three, four, five = emit(fake, *fake.log_lines(5))
+    send(fake, [one, four, five])
+    assert told(fake.assert_exactly_once) == [
+        "not exactly once: of 5 records 3 arrived once, 2 are lost",
+        "  acknowledged by the listener, and never seen at the backend (2 records):",
+        "    2. 'line 00000002', 3. 'line 00000003': emitted at +0.000 s, acknowledged in batch 1 at +0.100 s",
+        LOST,
+    ]
+
+
+def test_what_lambda_still_buffers(fake: LambdaTelemetry, listener: Listener) -> None:
+    fake.backend()
+    emit(fake, *fake.log_lines(1), ms=75)
+    assert told(fake.assert_exactly_once) == [
+        "not exactly once: of 1 record 0 arrived once, 1 is lost",
+        "  never acknowledged by the listener (1 record):",
+        "    1. 'line 00000001': emitted at +0.000 s, buffered: due in 25 ms: advance(ms=25)",
+    ]
+
+
+def test_what_waits_to_be_sent_again(fake: LambdaTelemetry, listener: Listener) -> None:
+    fake.backend()
+    fake.fail_next_delivery(503)
+    emit(fake, *fake.log_lines(3))
+    assert told(fake.assert_exactly_once) == [
+        "not exactly once: of 3 records 0 arrived once, 3 are lost",
+        "  never acknowledged by the listener (3 records):",
+        "    1. 'line 00000001', 1 more, 3. 'line 00000003': emitted at +0.000 s, tried once in batch 1, last answered"
+        " 503, refused: tried once, last answered 503, tried again in 100 ms: advance(ms=100)",
+    ]
+
+
+def test_what_was_given_up(fake: LambdaTelemetry, listener: Listener) -> None:
+    fake.backend()
+    fake.fail_next_delivery("refuse", times=3)
+    emit(fake, *fake.log_lines(1), ms=1_000)
+    assert [trail.state for trail in fake.ledger.trails()] == ["given-up"]
+    assert told(fake.assert_exactly_once)[1:] == [
+        "  never acknowledged by the listener (1 record):",
+        "    1. 'line 00000001': emitted at +0.000 s, tried 3 times in batch 1, last failed with 'connection refused',"
+        " could not send events: connection refused",
+    ]
+
+
+def test_seen_twice(fake: LambdaTelemetry, listener: Listener) -> None:
+    one, two = emit(fake, *fake.log_lines(2))
+    send(fake, [one, two])
+    send(fake, [two])
+    assert told(fake.assert_exactly_once) == [
+        "not exactly once: of 2 records 1 arrived once, 1 is doubled",
+        "  seen more than once (1 record):",
+        "    2. 'line 00000002': emitted at +0.000 s, acknowledged in batch 1 at +0.100 s; seen in request 1"
+        " (POST /v1/logs at +0.100 s, answered 200) and request 2 (POST /v1/logs at +0.100 s, answered 200)",
+        DOUBLED,
+    ]
+    assert [trail.number for trail in fake.ledger.doubled] == [2]
+
+
+def test_seen_twice_in_one_request(fake: LambdaTelemetry, listener: Listener) -> None:
+    (one,) = emit(fake, *fake.log_lines(1))
+    send(fake, [one, one])
+    assert told(fake.assert_exactly_once)[2] == (
+        "    1. 'line 00000001': emitted at +0.000 s, acknowledged in batch 1 at +0.100 s; seen in request 1"
+        " (POST /v1/logs at +0.100 s, answered 200) and request 1 (POST /v1/logs at +0.100 s, answered 200)"
+    )
+
+
+def test_seen_often(fake: LambdaTelemetry, listener: Listener) -> None:
+    records = emit(fake, *fake.log_lines(1))
+    for _ in range(5):
+        send(fake, records)
+    assert told(fake.assert_exactly_once)[2].endswith("request 3 (POST /v1/logs at +0.100 s, answered 200) and 2 more")
+
+
+def test_tried_and_refused(fake: LambdaTelemetry, listener: Listener) -> None:
+    fake.backend().fail_next(503)
+    send(fake, emit(fake, *fake.log_lines(1)))
+    assert told(fake.assert_at_least_once) == [
+        "not at least once: of 1 record 0 arrived, 1 is lost",
+        "  acknowledged by the listener, and never seen at the backend (1 record):",
+        "    1. 'line 00000001': emitted at +0.000 s, acknowledged in batch 1 at +0.100 s; tried in request 1"
+        " (POST /v1/logs at +0.100 s, answered 503)",
+        LOST,
+    ]
+
+
+def test_acknowledged_twice(fake: LambdaTelemetry, listener: Listener) -> None:
+    fake.backend()
+    fake.fail_next_delivery("lost-answer")
+    emit(fake, *fake.log_lines(1), ms=300)
+    assert len(listener.bodies) == 2
+    assert told(fake.assert_exactly_once)[2] == (
+        "    1. 'line 00000001': emitted at +0.000 s, acknowledged in batch 1 at +0.200 s, at attempt 2"
+    )
+
+
+def test_what_was_dropped_is_excused_and_named(fake: LambdaTelemetry) -> None:
+    fake.backend()
+    with Listener() as listener:
+        fake.subscribe(listener.uri, types=["function"], buffering={"maxItems": 1_000, "timeoutMs": 100})
+        fake.freeze()
+        lines = fake.log_lines(12_000)
+        for first in range(0, 12_000, 1_000):
+            fake.emit(*map(events.function, lines[first : first + 1_000]))
+        fake.thaw()
+        fake.advance(seconds=1)
+        arrived = [event["record"] for batch in listener.batches for event in batch]
+        send(fake, arrived)
+        fake.assert_exactly_once()
+        lost = len(lines) - len(arrived)
+        assert lost > 0
+        assert {trail.state for trail in fake.ledger.lost} == {"dropped"}
+        text = told(lambda **options: fake.assert_exactly_once(dropped="lost", **options))
+        assert text[0] == f"not exactly once: of 12,000 records {len(arrived)} arrived once, {lost} are lost"
+        assert text[1] == f"  dropped by Lambda ({lost:,} records):"
+        assert "Some logs were dropped because the downstream consumer is slower" in text[2]
+        send(fake, arrived[:1])
+        assert told(fake.assert_exactly_once)[4] == (
+            f"  excused: {lost:,} records that Lambda dropped, and announced with platform.logsDropped;"
+            ' dropped="lost" counts them'
+        )
+
+
+def test_what_came_before_the_subscription_and_found_no_room(fake: LambdaTelemetry) -> None:
+    fake.backend()
+    lines = fake.log_lines(10_001)
+    fake.emit(*map(events.function, lines))
+    with Listener() as listener:
+        fake.subscribe(listener.uri, types=["function"])
+        fake.flush()
+        trails = fake.ledger.trails()
+        assert [trail.state for trail in trails[-2:]] == ["acknowledged", "dropped"]
+        assert trails[-1].why == "it came before the subscription, and there was no room left to keep it for that"
+
+
+def test_many_that_went_different_ways(fake: LambdaTelemetry, listener: Listener) -> None:
+    fake.backend()
+    for line in fake.log_lines(13):
+        emit(fake, line)
+    text = told(fake.assert_exactly_once)
+    assert text[2] == "    1. 'line 00000001': emitted at +0.000 s, acknowledged in batch 1 at +0.100 s"
+    assert text[-2:] == ["    and 3 more", LOST]
+
+
+def test_what_the_environment_did_besides(fake: LambdaTelemetry, listener: Listener) -> None:
+    fake.backend()
+    fake.invoke(logs=fake.log_lines(1))
+    fake.advance(seconds=10)
+    fake.shutdown()
+    assert told(fake.assert_exactly_once)[-3:] == [
+        "  besides:",
+        "    +0.200 s the environment froze",
+        "    +0.200 s the environment thawed",
+    ]
+
+
+def test_events_that_nobody_takes(fake: LambdaTelemetry) -> None:
+    fake.backend()
+    fake.end_init()
+    emit(fake, *fake.log_lines(2))
+    assert told(fake.assert_exactly_once) == ["2 events were emitted, but nothing was subscribed"]
+
+
+def test_a_long_record_is_cut_in_the_text(fake: LambdaTelemetry, listener: Listener) -> None:
+    fake.backend()
+    emit(fake, "x" * 1_000)
+    assert told(fake.assert_exactly_once)[2].startswith(f"    1. '{'x' * 58}…: emitted at")
+
+
+# -- misuse ------------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_backend(fake: LambdaTelemetry, listener: Listener) -> None:
+    emit(fake, *fake.log_lines(1))
+    with pytest.raises(MisuseError) as caught:
+        fake.assert_exactly_once()
+    assert str(caught.value) == (
+        "there is no backend to look at: let the extension send to lambda_telemetry.backend().url, or pass seen=, what"
+        " your own backend was sent (bytes, str, requests, or a callable that returns them)"
+    )
+
+
+def test_records_that_two_subscriptions_take(fake: LambdaTelemetry, listener: Listener) -> None:
+    with Listener() as other:
+        fake.subscribe(other.uri, types=["function"], name="other", buffering={"timeoutMs": 100})
+        records = emit(fake, *fake.log_lines(2))
+        send(fake, records)
+        with pytest.raises(
+            MisuseError, match=r"several subscriptions take the same records, .* say which with to=, and"
+        ):
+            fake.assert_exactly_once()
+        fake.assert_exactly_once(to="other")
+        assert len(fake.ledger.trails()) == 4
+        assert len(fake.ledger.trails(to="other")) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"types": "function"}, "types='function' is not a list; pass a list of event types, such as ['function']"),
+        ({"types": ["platform"]}, "'platform' is what a subscription asks for, and no type of an event;"),
+        ({"to": "nobody"}, "to='nobody' is nobody: the extensions that are there: 'test-extension'"),
+        ({"dropped": "no"}, "dropped='no' is not valid: it must be one of 'excused', 'lost'"),
+        ({"timeout": "x"}, "timeout='x' is not valid: it must be a number of seconds"),
+        ({"key": "message"}, "key='message' is not valid: it must be a function from an event to str or bytes"),
+        ({"key": lambda event: 5}, "key= returned 5 for the event {'time': "),
+        ({"seen": 5}, "seen= has 5 (item 1), which holds no bytes; pass bytes, str or objects with .content or .body"),
+        ({"seen": [None]}, "seen= has None (item 1), which holds no bytes; pass bytes, str or objects"),
+    ],
+)
+def test_wrong_arguments(fake: LambdaTelemetry, listener: Listener, options: dict[str, Any], says: str) -> None:
+    send(fake, emit(fake, *fake.log_lines(1)))
+    for assertion in (fake.assert_exactly_once, fake.assert_at_least_once):
+        with pytest.raises(MisuseError) as caught:
+            assertion(**options)
+        assert str(caught.value).startswith(says)
+
+
+@pytest.mark.parametrize("n", [-1, 1.0, True, "3", None, 10**7])
+def test_how_many_lines(fake: LambdaTelemetry, n: Any) -> None:
+    with pytest.raises(MisuseError, match="it must be a whole number, from 0 to 1,000,000"):
+        fake.log_lines(n)
+
+
+# -- the ledger --------------------------------------------------------------------------------------------------------
+
+
+def test_a_trail(fake: LambdaTelemetry, listener: Listener) -> None:
+    fake.fail_next_delivery(500)
+    (line,) = emit(fake, *fake.log_lines(1), ms=200)
+    send(fake, [line])
+    (trail,) = fake.ledger.trails()
+    assert trail.event == {
+        "time": trail.emitted_at.isoformat(timespec="milliseconds")[:-6] + "Z",
+        "type": "function",
+        "record": line,
+    }
+    assert trail.number == 1
+    assert trail.subscription is fake.subscriptions[0]
+    assert trail.deliveries[0] is fake.deliveries[0]
+    assert [attempt.status for attempt in trail.deliveries[0].attempts] == [500, 200]
+    assert trail.acknowledged_at == fake.deliveries[0].at
+    assert trail.seen == fake.backend().requests
+    assert trail.state == "arrived"
+    assert repr(trail) == "<Trail 1 function to test-extension arrived>"
+
+
+def test_every_state(fake: LambdaTelemetry, listener: Listener) -> None:
+    fake.backend()
+    send(fake, emit(fake, *fake.log_lines(1)))
+    emit(fake, *fake.log_lines(1))
+    fake.fail_next_delivery(500)
+    emit(fake, *fake.log_lines(1))
+    fake.emit(*map(events.function, fake.log_lines(1)))
+    assert [trail.state for trail in fake.ledger.trails()] == ["arrived", "acknowledged", "in-flight", "buffered"]
+    assert str(fake.ledger).splitlines() == [
+        "no.  emitted   record           to              state         batches  seen",
+        "1    +0.000 s  'line 00000001'  test-extension  arrived       1        1",
+        "2    +0.100 s  'line 00000002'  test-extension  acknowledged  2        0",
+        "3    +0.200 s  'line 00000003'  test-extension  in-flight     3        0",
+        "4    +0.300 s  'line 00000004'  test-extension  buffered               0",
+    ]
+    assert repr(fake.ledger) == "<Ledger of 4 records>"
+
+
+def test_it_stands_as_it_was_asked_for_of_requests(fake: LambdaTelemetry, listener: Listener) -> None:
+    records = emit(fake, *fake.log_lines(1))
+    fake.backend()
+    before = fake.ledger
+    send(fake, records)
+    assert [trail.state for trail in fake.ledger.trails()] == ["arrived"]
+    assert [trail.state for trail in before.trails()] == ["acknowledged"]
+
+
+def test_without_a_backend_nothing_is_lost_that_was_acknowledged(fake: LambdaTelemetry, listener: Listener) -> None:
+    emit(fake, *fake.log_lines(1))
+    assert fake.ledger.lost == ()
+    assert [trail.state for trail in fake.ledger.trails()] == ["acknowledged"]
+
+
+def test_a_new_execution_environment_gives_up_what_waited(fake: LambdaTelemetry, listener: Listener) -> None:
+    fake.fail_next_delivery("refuse", times=9)
+    emit(fake, *fake.log_lines(1), ms=900)
+    fake.restart()
+    (trail,) = fake.ledger.trails()
+    assert (trail.state, trail.why) == ("given-up", "could not send events: connection refused")
+
+
+@pytest.mark.asyncio
+async def test_an_async_test(async_lambda_telemetry: AsyncLambdaTelemetry) -> None:
+    fake = async_lambda_telemetry
+    backend = fake.backend()
+    with Listener() as listener:
+        fake.subscribe(listener.uri, types=["function"], buffering={"timeoutMs": 100})
+        (line,) = fake.log_lines(1)
+        await fake.emit(events.function(line))
+        await fake.advance(ms=100)
+        with pytest.raises(AssertionError, match="not at least once"):
+            await fake.assert_at_least_once(timeout=0)
+        connection = HTTPConnection(backend.host, backend.port, timeout=20)
+        connection.request("POST", "/", line)
+        assert connection.getresponse().status == 200
+        connection.close()
+        await fake.assert_exactly_once()
+        await fake.assert_at_least_once()
+        assert [trail.state for trail in fake.ledger.trails()] == ["arrived"]
