@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from .story.lifecycles import ScriptOptions
     from .story.steps import Action, EndInit, Flush, Freeze, Invoke, Shutdown, Step, Thaw
     from .views.entries import Entry
+    from .views.ledger import Ledger
+    from .views.trails import Trail
 
 __all__ = [
     "Action",
@@ -87,6 +89,7 @@ __all__ = [
     "LambdaTelemetryError",
     "LambdaTelemetryFactory",
     "LambdaTelemetryWarning",
+    "Ledger",
     "LifecycleEvent",
     "Log",
     "LogFormat",
@@ -112,6 +115,7 @@ __all__ = [
     "TelemetryType",
     "Thaw",
     "Tracing",
+    "Trail",
     "WaitTimeout",
     "events",
 ]
@@ -172,6 +176,8 @@ _HOMES = {
         "Thaw",
     ),
     "views.entries": ("Entry",),
+    "views.ledger": ("Ledger",),
+    "views.trails": ("Trail",),
 }
 """Where each public name lives; one that is not here is a value that was recorded."""
 

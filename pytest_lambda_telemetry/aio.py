@@ -1,7 +1,7 @@
 """AsyncLambdaTelemetry: the same environment, for async tests."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import partial

@@ -74,8 +74,8 @@ class HttpRequest:
     """A complete request. `target` is the path with its query, as sent (an absolute URI is reduced to its path).
 
     `alive()` is False when the client has closed its side; `expired()` is True once the attachment that its connection
-    belongs to was detached; `addresses()` are those of the client and of the server, None where the connection
-    has broken off. None of them ever blocks; all may be called from any thread, but over TLS `alive` from the handler's.
+    belongs to was detached; `addresses()` are those of the client and of the server, None where the connection has
+    broken off. None of them ever blocks. All may be called from any thread; over TLS, `alive` from the handler's.
     """
 
     method: str

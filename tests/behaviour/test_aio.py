@@ -36,6 +36,7 @@ from tests.support.helpers import EXTENSION, IDENTIFIER, TELEMETRY, Listener, su
 COROUTINES = {
     *("wait_for_extension", "wait_for_subscription", "wait_until_ready", "wait_until", "emit", "push", "advance"),
     *("flush", "play", "invoke", "end_init", "shutdown", "restart"),
+    *("assert_exactly_once", "assert_at_least_once"),
 }
 CONTEXTS = {"invocation", "expect_rejection"}
 OBJECTS = {"backend"}
@@ -141,6 +142,8 @@ BLOCKING: dict[str, Callable[[LambdaTelemetry], object]] = {
     "end_init": lambda env: env.end_init(),
     "shutdown": lambda env: env.shutdown(),
     "expect_rejection": lambda env: env.expect_rejection(),
+    "assert_exactly_once": lambda env: env.assert_exactly_once(seen=b""),
+    "assert_at_least_once": lambda env: env.assert_at_least_once(seen=b""),
 }
 
 

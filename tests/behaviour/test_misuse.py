@@ -47,6 +47,9 @@ VALID: dict[str, dict[str, Any]] = {
     "wait_until": {"predicate": lambda: True},
     "save_ndjson": {"path": "saved.ndjson"},
     "assert_delivered": {"types": ["function"]},
+    "assert_exactly_once": {"timeout": 0, "seen": b""},
+    "assert_at_least_once": {"timeout": 0, "seen": b""},
+    "log_lines": {"n": 1},
 }
 """The arguments that a call needs."""
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -27,12 +27,15 @@ ALLOWED: dict[str, set[str]] = {
     },
     "plugin": {"aio", "environment", "host", "integrations", "model", "real", "sandbox", "settings", "views"},
     "aio": {
-        *("api", "engine", "environment", "guarded", "host", "model", "protocol", "recorded", "sandbox"),
+        *("api", "engine", "environment", "guarded", "host", "model", "offloaded", "protocol", "recorded"),
+        *("sandbox", "script", "settings"),
+    },
+    "offloaded": {"engine", "model", "recorded"},
+    "environment": {
+        *("api", "engine", "guarded", "host", "judged", "model", "protocol", "recorded", "sandbox"),
         *("script", "settings"),
     },
-    "environment": {
-        *("api", "engine", "guarded", "host", "model", "protocol", "recorded", "sandbox", "script", "settings"),
-    },
+    "judged": {"guarded", "recorded", "sandbox", "views"},
     "guarded": {"engine", "model", "recorded", "sandbox", "settings"},
     "recorded": {"captures", "model", "sandbox", "views"},
     "sandbox": {
@@ -169,7 +172,7 @@ def test_the_public_names_are_those_of_the_documentation() -> None:
         *("Request", "Extension", "Subscription", "Buffering", "Destination"),
         *("Rejection", "Delivery", "Attempt"),
         *("DeliveryFault",),
-        *("Backend", "AsyncBackend", "BackendFault", "BackendRequest"),
+        *("Backend", "AsyncBackend", "BackendFault", "BackendRequest", "Ledger", "Trail"),
         *("LambdaTelemetryError", "MisuseError", "ProtocolViolation", "WaitTimeout", "LambdaTelemetryWarning"),
         # what is met in annotations
         *("Target", "Record", "Log", "Span", "Tracing", "Headers", "Entry", "Fact", "ExpectedRejection", "Derived"),
