@@ -17,14 +17,12 @@ DEFAULT = HttpResponse(status=200, content_type=None)
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Rule:
-    """An answer for the next `times` requests that match, None for all; `said` is the call of the test that made it."""
+    """An answer for the next `times` requests that match, None for all."""
 
     response: HttpResponse
     path: str | None
     method: str | None
     times: int | None
-    said: str
-    used: bool = False
 
     def matches(self, method: str, path: str) -> bool:
         """It is for such a request."""
@@ -49,17 +47,12 @@ class Answers:
         """The answer to a request, which is used up."""
         for rule in self._rules:
             if rule.matches(method, path):
-                rule.used = True
                 if rule.times is not None:
                     rule.times -= 1
                     if rule.times == 0:
                         self._rules.remove(rule)
                 return rule.response
         return DEFAULT
-
-    def unused(self) -> list[str]:
-        """The calls of the test whose answers nothing was given so far, oldest first."""
-        return [rule.said for rule in reversed(self._rules) if not rule.used]
 
 
 def rule(
@@ -76,14 +69,11 @@ def rule(
     fields, close = _fields(headers)
     if any(name.lower() == "content-type" for name, _ in fields):
         content_type = None
-    given = {"json": json, "body": body or None, "headers": headers, "path": path, "method": method, "times": times}
-    shown = [repr(status), *(f"{name}={_short(value)}" for name, value in given.items() if value is not None)]
     return Rule(
         response=HttpResponse(status=status, body=content, content_type=content_type, headers=fields, close=close),
         path=request_path(path),
         method=method.upper() if method is not None else None,
         times=None if times is None else checks.times(times),
-        said=f"respond({', '.join(shown)})",
     )
 
 
@@ -137,8 +127,3 @@ def _fields(headers: object) -> tuple[tuple[tuple[str, str], ...], bool]:
         else:
             fields.append((name, value))
     return tuple(fields), close
-
-
-def _short(value: object) -> str:
-    text = repr_of(value)
-    return text if len(text) <= 40 else f"{text[:39]}…"

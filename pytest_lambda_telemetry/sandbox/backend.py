@@ -9,6 +9,7 @@ from ..model.backend import BackendRequest
 from ..model.checks import is_flag, is_whole, repr_of, require
 from ..model.errors import MisuseError
 from .loops import in_event_loop
+from .places import caller
 from .plan import backend_fault
 from .sandbox import Sandbox
 from .unawaited import noted
@@ -116,6 +117,7 @@ class _Backend:
         Raises MisuseError for any other fault.
         """
         planned = backend_fault(self.name, fault, times, request_path(path), delay_ms)
+        planned.place = caller()
         sandbox = self._require_open()
         with sandbox.lock:
             sandbox.plan.add(planned)

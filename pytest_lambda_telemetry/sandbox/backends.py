@@ -97,15 +97,6 @@ class Backends:
         """One of them does."""
         return any(intake.port == port for intake in tuple(self._intakes.values()))
 
-    def unused(self) -> list[str]:
-        """The answers that a test asked for and nobody got so far, a text for each; the caller holds the lock."""
-        return [
-            f"backend {intake.name!r}: {said} was never used: no request that it is for came after it. Ask for it ahead"
-            " of what it is meant for, or leave it out"
-            for intake in self._intakes.values()
-            for said in intake.answers.unused()
-        ]
-
     def close(self) -> None:
         """End all of them; the caller does not hold the lock. What was recorded can still be read."""
         with self._lock:

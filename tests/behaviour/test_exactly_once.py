@@ -312,8 +312,8 @@ def test_what_the_environment_did_besides(fake: LambdaTelemetry, listener: Liste
 
 def test_events_that_nobody_takes(fake: LambdaTelemetry) -> None:
     fake.backend()
+    fake.emit(*map(events.function, fake.log_lines(2)))
     fake.end_init()
-    emit(fake, *fake.log_lines(2))
     assert told(fake.assert_exactly_once) == ["2 events were emitted, but nothing was subscribed"]
 
 
