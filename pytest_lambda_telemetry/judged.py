@@ -33,7 +33,8 @@ class Judged(Guarded):
         """Every emitted record of these event types was seen at the backend, and none of them twice.
 
         Waits, in real seconds, for what is on its way; not after `shutdown`. Each occurrence in a request that was
-        answered 2xx counts. `key` gives what an event is known by there (str or bytes); `seen` stands for the
+        answered 2xx counts, but not in one that repeats the `Idempotency-Key` of such a request: a backend that knows
+        it (draft-ietf-httpapi-idempotency-key-header) does not take it twice. `key` gives what an event is known by there (str or bytes); `seen` stands for the
         backend's requests: bytes, str, objects with `.content` or `.body`, or a callable that returns them.
         What Lambda dropped for want of room is excused, or counts as lost.
 

@@ -122,7 +122,7 @@ class Arrivals:
             found += self._never(subscription, waiting, journal)
         for subscriber in subscribers:
             of = subscriber.subscription
-            found += (told for _, told in self.waiting(subscriber, now_us, frozen=frozen))
+            found += (told for _, told, _ in self.waiting(subscriber, now_us, frozen=frozen))
             found += self._never(of, waiting, journal)
             if self._output and subscriber.takes("extension"):
                 found += [
@@ -141,20 +141,23 @@ class Arrivals:
             types = loss.types or tuple(_types(journal, loss.numbers))
             yield Outstanding(of, loss.state, loss.count, types, loss.why)
 
-    def waiting(self, subscriber: Subscriber, now_us: int, *, frozen: bool) -> Iterator[tuple[Batch, Outstanding]]:
-        """Each batch that waits in a subscriber's buffer, and why."""
+    def waiting(self, subscriber: Subscriber, now_us: int, *, frozen: bool) -> Iterator[tuple[Batch, Outstanding, str]]:
+        """Each batch that waits in a subscriber's buffer, and why; and what it waits for, said of it alone."""
         behind = False
         for batch in subscriber.buffer.waiting:
             due = _due(batch.due_us - now_us, frozen=frozen)
             last = self._failed.get(subscriber.in_flight) if batch.attempts and subscriber.in_flight else None
             if batch.attempts > (last.number if last else 0):
                 state, why = "in flight", f"attempt {batch.attempts} is not answered yet"
+                alone = why
             elif last is not None:
-                state, why = "refused", f"{_tried(last)}, {due.replace('due', 'tried again', 1)}"
+                alone = due.replace("due", "tried again", 1)
+                state, why = "refused", f"{_tried(last)}, {alone}"
             else:
                 state, why = "buffered", "waits behind that one" if behind else due
+                alone = f"buffered: {'waits behind a batch that was not acknowledged' if behind else due}"
             behind = behind or batch.attempts > 0
-            yield batch, Outstanding(subscriber.subscription, state, len(batch.types), tuple(batch.types), why)
+            yield batch, Outstanding(subscriber.subscription, state, len(batch.types), tuple(batch.types), why), alone
 
 
 def emitted(journal: Iterable[Recorded]) -> int:

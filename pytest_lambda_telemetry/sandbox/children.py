@@ -316,7 +316,7 @@ class Children:
             with self._lock:
                 if process.killed:
                     self._journal.add(ProcessKilled(process.name, had_grace=grace))
-                else:
+                elif process not in self._crashed:  # else it is known already
                     self._journal.add(ProcessEnded(process.name, process.returncode))
                 if unregistered:
                     when = "before the environment ended"

@@ -155,11 +155,11 @@ def _trails(sandbox: Sandbox, types: tuple[str, ...]) -> tuple[Trails, int]:
 
 def _waiting(sandbox: Sandbox) -> dict[Subscription, list[tuple[Iterable[int], str]]]:
     """What waits in the buffers, and for what; the caller holds the lock."""
-    now_us, frozen, closed = sandbox.moments.look()[1], sandbox.clock.frozen, sandbox.closed
+    now_us, frozen, ended = sandbox.moments.look()[1], sandbox.clock.frozen, sandbox.closed or sandbox.phases.ending
     waiting: dict[Subscription, list[tuple[Iterable[int], str]]] = {}
     for subscriber in sandbox.engine.subscribers:
-        for batch, told in sandbox.arrivals.waiting(subscriber, now_us, frozen=frozen):
-            why = "still buffered when the environment ended" if closed else f"{told.state}: {told.why}"
+        for batch, _, why in sandbox.arrivals.waiting(subscriber, now_us, frozen=frozen):
+            why = "still buffered when the environment ended" if ended else why
             waiting.setdefault(subscriber.subscription, []).append((tuple(chain.from_iterable(batch.segments)), why))
     return waiting
 

@@ -19,6 +19,10 @@ Key = str | bytes | tuple[str]
 _MOST_OPENINGS = 64
 """So many alternatives a regular expression tries quickly."""
 _LONGEST_OPENING = 16
+_LONGEST_PART = 256
+_LONG, _FEW = 1024, 8
+"""Texts so long, where no more than so many begin alike, are looked for with `find`: it is linear in what is searched,
+also where a text is like itself, such as a long row of one character."""
 
 
 class Texts(Generic[S]):
@@ -32,24 +36,32 @@ class Texts(Generic[S]):
             if size <= 1 or len({text[:size] for text in texts}) <= _MOST_OPENINGS
         )
         self._opening: re.Pattern[S] | None = joined({text[:size] for text in texts}) if texts else None
-        # by their first part, which is as long as the shortest of them, then by their length: few are left to compare
+        self._part = min(self._shortest, _LONGEST_PART)
+        # by their first part, which none of them is shorter than, then by their length: few are left to compare
         self._by_part: dict[S, dict[int, dict[S, int]]] = {}
         for text, index in texts.items():
-            lengths = self._by_part.setdefault(text[: self._shortest], {})
+            lengths = self._by_part.setdefault(text[: self._part], {})
             lengths.setdefault(len(text), {})[text] = index
 
     def found_in(self, text: S) -> Iterator[int]:
         """The index of each text found, as often as it is found, in order."""
         if self._opening is None or len(text) < self._shortest:
             return
+        later: dict[S, int] = {}  # where a long text comes next, at the earliest
         for candidate in self._opening.finditer(text):
             at = candidate.start()
-            lengths = self._by_part.get(text[at : at + self._shortest])
-            if lengths:
-                for length, texts in lengths.items():
+            for length, texts in self._by_part.get(text[at : at + self._part], {}).items():
+                if length < _LONG or len(texts) > _FEW:
                     index = texts.get(text[at : at + length])
                     if index is not None:
                         yield index
+                    continue
+                for one, index in texts.items():
+                    if at >= later.get(one, 0):
+                        found = text.find(one, at)
+                        later[one] = found if found > at else len(text) if found < 0 else at + length
+                        if found == at:
+                            yield index
 
 
 def _of_str(openings: Iterable[str]) -> "re.Pattern[str]":

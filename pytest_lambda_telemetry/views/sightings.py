@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..model.backend import BackendAnswered, BackendCalled, BackendRequest, BackendReset
@@ -25,6 +25,15 @@ class Sighting:
     words: str
     pending: bool = False
     request: BackendRequest | None = None
+    known_by: tuple[str, ...] = ()
+    """Its Idempotency-Key, with where it was sent; empty where it has none. A backend takes what repeats it once."""
+    repeats: str = ""
+    """The one that had the same before, in words."""
+
+    @property
+    def name(self) -> str:
+        """What it is called: `request 3`."""
+        return self.words.partition(" (")[0]
 
     @property
     def accepted(self) -> bool:
@@ -37,10 +46,16 @@ class Sighting:
         return decoded_json(self.body)
 
     def __str__(self) -> str:
-        return f"{self.words}, {'not answered yet' if self.pending else self._answer})" if self.request else self.words
+        again = f" with the Idempotency-Key of {self.repeats}" if self.repeats else ""
+        if self.request is None:
+            return f"{self.words}{again}"
+        return f"{self.words}, {self.answer}){again}"
 
     @property
-    def _answer(self) -> str:
+    def answer(self) -> str:
+        """What became of it."""
+        if self.pending:
+            return "not answered yet"
         return f"answered {self.status}" if self.status is not None else "without an answer"
 
 
@@ -70,10 +85,13 @@ class Sightings:
                 case BackendCalled(backend, number, request, waits):
                     where = f"request {number}" if backend == "backend" else f"request {number} to {backend!r}"
                     words = f"{where} ({request.method} {request.path} at {since_start(row.elapsed_us)}"
-                    self._all[backend, number] = one = Sighting(request.body, request.status, words, waits, request)
+                    known_by = _known_by(request, backend, request.method, request.path)
+                    one = Sighting(request.body, request.status, words, waits, request, known_by)
+                    self._all[backend, number] = one
                 case BackendAnswered(backend, number, request) if (backend, number) in self._all:
-                    words = self._all[backend, number].words
-                    self._all[backend, number] = one = Sighting(request.body, request.status, words, False, request)
+                    before = self._all[backend, number]
+                    one = replace(before, status=request.status, pending=False, request=request)
+                    self._all[backend, number] = one
                 case BackendReset(backend):
                     self._all = {key: one for key, one in self._all.items() if key[0] != backend}
                     continue
@@ -121,8 +139,9 @@ def _of_one(item: object, number: int, unpack: Unpack) -> Sighting:
         if isinstance(value, str):
             value = value.encode("utf-8", "surrogatepass")
         if isinstance(value, bytes | bytearray | memoryview):
-            body = unpack(bytes(value), _content_encoding(request))
-            return Sighting(body, status if isinstance(status, int) else 200, words)
+            body = unpack(bytes(value), _header(request, "content-encoding"))
+            known_by = _known_by(request, str(getattr(request, "url", "")))
+            return Sighting(body, status if isinstance(status, int) else 200, words, known_by=known_by)
     raise MisuseError(
         f"seen= has {repr_of(item)} (item {number}), which holds no bytes; pass bytes, str or objects with .content or"
         " .body, or a callable that returns a list of them, such as lambda: route.calls"
@@ -138,8 +157,13 @@ def _pair(item: object) -> tuple[object, object]:
     return item, None
 
 
-def _content_encoding(request: object) -> str:
+def _known_by(request: object, *where: str) -> tuple[str, ...]:
+    key = _header(request, "idempotency-key").strip()
+    return (*where, key) if key else ()
+
+
+def _header(request: object, wanted: str) -> str:
     headers: Any = getattr(request, "headers", None)  # any library's
     if not isinstance(headers, Mapping) and not hasattr(headers, "items"):
         return ""
-    return next((str(value) for name, value in headers.items() if str(name).lower() == "content-encoding"), "")
+    return next((str(value) for name, value in headers.items() if str(name).lower() == wanted), "")

@@ -28,8 +28,9 @@ class Trail:
     `event` is the event as that subscription is sent it, `number` its serial number in the environment, from 1.
     `deliveries` are the batches that held it, also those that failed; `acknowledged_at` is when the first was
     acknowledged. `seen` are the backend's requests that were answered 2xx and held it, one for each time that they did,
-    `tried` those that were answered otherwise. `state` is `buffered`, `in-flight`, `acknowledged`, `arrived`,
-    `dropped` or `given-up`; `why` says more, where there is more to say.
+    `tried` those that were answered otherwise, or repeat the Idempotency-Key of one that was taken. `state` is
+    `buffered`, `in-flight`, `acknowledged`, `arrived`, `dropped` or `given-up`; `why` says more, where there is more to
+    say.
     """
 
     event: dict[str, Any]  # any JSON value

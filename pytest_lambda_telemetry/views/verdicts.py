@@ -1,8 +1,9 @@
 """What became of all records, judged: by cause, with each record's trail, and what went on besides."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from dataclasses import dataclass, field, replace
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import Literal
 
@@ -36,12 +37,24 @@ class Found:
 
     seen: dict[int, list[Sighting]] = field(default_factory=dict)
     tried: dict[int, list[Sighting]] = field(default_factory=dict)
+    strange: list[Sighting] = field(default_factory=list)
+    """Those that hold none of the records."""
+    count: int = 0
+    _known: dict[tuple[str, ...], Sighting] = field(default_factory=dict)
 
     def add(self, search: Search, sighting: Sighting) -> None:
-        """Look into one more request."""
+        """Look into one more request. One that repeats the Idempotency-Key of a taken one is not taken again."""
         where = self.seen if sighting.accepted else self.tried
-        for place in search.found_in(sighting.body, sighting.decoded):
+        if sighting.accepted and sighting.known_by:
+            first = self._known.setdefault(sighting.known_by, sighting)
+            if first is not sighting:
+                where, sighting = self.tried, replace(sighting, repeats=first.name)
+        places = list(search.found_in(sighting.body, sighting.decoded))
+        for place in places:
             where.setdefault(place, []).append(sighting)
+        self.count += 1
+        if not places:
+            self.strange.append(sighting)
 
 
 def searched(passages: Sequence[Passage], key: object = None) -> Search:
@@ -109,7 +122,8 @@ def judge(
         return
     lost = len(unacknowledged) + len(unseen) + (len(dropped) if dropped_is_lost else 0)
     arrived = len(passages) - len(unacknowledged) - len(unseen) - len(dropped) - len(doubled)
-    raise AssertionError("\n".join(_told(verdict, groups, len(passages), arrived, lost, len(doubled), dropped, trails)))
+    told = _told(verdict, groups, len(passages), arrived, lost, len(doubled), dropped, found, trails)
+    raise AssertionError("\n".join(told))
 
 
 def _told(
@@ -120,6 +134,7 @@ def _told(
     lost: int,
     doubled: int,
     dropped: Sequence[tuple[Passage, str]],
+    found: Found,
     trails: Trails,
 ) -> Iterator[str]:
     sums = [f"{arrived} arrived{' once' if verdict == 'exactly once' else ''}"]
@@ -139,6 +154,8 @@ def _told(
             yield f"    and {hidden} more"
         if group.cause in _ADVICE:
             yield f"    {_ADVICE[group.cause]}"
+        if group.cause.endswith("never seen at the backend") and not found.seen and (hint := _hint(found)):
+            yield f"    {hint}"
     if excused:
         yield (
             f"  excused: {_records(len(excused))} that Lambda dropped, and announced with platform.logsDropped;"
@@ -150,6 +167,21 @@ def _told(
             f" (the last {_SHOWN_CIRCUMSTANCES} of {len(trails.circumstances)})" if hidden > 0 else ""
         )
         yield from (f"    {since_start(at)} {what}" for at, what in trails.circumstances[-_SHOWN_CIRCUMSTANCES:])
+
+
+def _hint(found: Found) -> str:
+    """Of what the backend has got instead, where it has got none of the records."""
+    if not found.count:
+        return "The backend was sent nothing at all."
+    if not found.strange:
+        return ""
+    answers = Counter(one.answer for one in found.strange)
+    told = ", ".join(f"{count} {answer}" for answer, count in answers.items())
+    return (
+        f"The backend was sent {'1 request' if found.count == 1 else f'{found.count:,} requests'}, of which"
+        f" {len(found.strange):,} had none of the records ({told}): if the extension changes them, key= says what each"
+        " is known by there."
+    )
 
 
 def _way(passage: Passage) -> str:
@@ -177,8 +209,9 @@ def _besides(tried: Sequence[Sighting]) -> str:
 
 
 def _each(sightings: Sequence[Sighting]) -> str:
-    shown = [str(one) for one in sightings[:3]]
-    return " and ".join(shown) + (f" and {len(sightings) - 3} more" if len(sightings) > 3 else "")
+    counts = Counter(map(str, sightings))
+    shown = [f"{one}, {_times(count)}" if count > 1 else one for one, count in islice(counts.items(), 3)]
+    return " and ".join(shown) + (f" and {len(counts) - 3} more" if len(counts) > 3 else "")
 
 
 def _previews(passages: Sequence[Passage]) -> str:

@@ -42,12 +42,13 @@ def listener(fake: LambdaTelemetry) -> Iterator[Listener]:
         yield made
 
 
-def send(fake: LambdaTelemetry, records: Sequence[object], name: str = "backend") -> int:
-    """As an extension does: these records, in one request."""
+def send(fake: LambdaTelemetry, records: Sequence[object], name: str = "backend", **headers: str) -> int:
+    """As an extension does: these records, in one request. A header's `_` stands for `-`."""
     backend = fake.backend(name)
     connection = HTTPConnection(backend.host, backend.port, timeout=20)
     try:
-        connection.request("POST", "/v1/logs", json.dumps(records), {"Content-Type": "application/json"})
+        named = {header.replace("_", "-"): value for header, value in headers.items()}
+        connection.request("POST", "/v1/logs", json.dumps(records), {"Content-Type": "application/json", **named})
         return connection.getresponse().status
     finally:
         connection.close()
@@ -96,6 +97,30 @@ def test_a_request_that_was_refused_does_not_count(fake: LambdaTelemetry, listen
     assert send(fake, records) == 200
     fake.assert_exactly_once()
     assert [(len(trail.seen), len(trail.tried)) for trail in fake.ledger.trails()] == [(1, 1), (1, 1)]
+
+
+def test_what_is_sent_again_with_its_idempotency_key_is_taken_once(fake: LambdaTelemetry, listener: Listener) -> None:
+    first, second = emit(fake, *fake.log_lines(1)), emit(fake, *fake.log_lines(1))
+    send(fake, first, Idempotency_Key="a")
+    send(fake, first, idempotency_key="a")
+    send(fake, second, Idempotency_Key="b")
+    fake.assert_exactly_once()
+    assert [(len(trail.seen), len(trail.tried)) for trail in fake.ledger.trails()] == [(1, 1), (1, 0)]
+
+
+def test_the_idempotency_key_of_a_request_that_was_refused_is_free(fake: LambdaTelemetry, listener: Listener) -> None:
+    fake.backend().fail_next(503)
+    records = emit(fake, *fake.log_lines(1))
+    send(fake, records, Idempotency_Key="a")
+    send(fake, records, Idempotency_Key="a")
+    fake.assert_exactly_once()
+
+
+def test_each_backend_has_idempotency_keys_of_its_own(fake: LambdaTelemetry, listener: Listener) -> None:
+    records = emit(fake, *fake.log_lines(1))
+    send(fake, records, "a", Idempotency_Key="a")
+    send(fake, records, "b", Idempotency_Key="a")
+    assert told(fake.assert_exactly_once)[0] == "not exactly once: of 1 record 0 arrived once, 1 is doubled"
 
 
 def test_what_was_pushed_counts(fake: LambdaTelemetry, listener: Listener) -> None:
@@ -182,7 +207,7 @@ def test_what_waits_to_be_sent_again(fake: LambdaTelemetry, listener: Listener) 
         "not exactly once: of 3 records 0 arrived once, 3 are lost",
         "  never acknowledged by the listener (3 records):",
         "    1. 'line 00000001', 1 more, 3. 'line 00000003': emitted at +0.000 s, tried once in batch 1, last answered"
-        " 503, refused: tried once, last answered 503, tried again in 100 ms: advance(ms=100)",
+        " 503, tried again in 100 ms: advance(ms=100)",
     ]
 
 
@@ -217,7 +242,7 @@ def test_seen_twice_in_one_request(fake: LambdaTelemetry, listener: Listener) ->
     send(fake, [one, one])
     assert told(fake.assert_exactly_once)[2] == (
         "    1. 'line 00000001': emitted at +0.000 s, acknowledged in batch 1 at +0.100 s; seen in request 1"
-        " (POST /v1/logs at +0.100 s, answered 200) and request 1 (POST /v1/logs at +0.100 s, answered 200)"
+        " (POST /v1/logs at +0.100 s, answered 200), 2 times"
     )
 
 
@@ -238,6 +263,38 @@ def test_tried_and_refused(fake: LambdaTelemetry, listener: Listener) -> None:
         " (POST /v1/logs at +0.100 s, answered 503)",
         LOST,
     ]
+
+
+def test_an_idempotency_key_that_was_used_before(fake: LambdaTelemetry, listener: Listener) -> None:
+    for record in emit(fake, *fake.log_lines(2)):
+        send(fake, [record], Idempotency_Key="always the same")
+    assert told(fake.assert_exactly_once)[2] == (
+        "    2. 'line 00000002': emitted at +0.000 s, acknowledged in batch 1 at +0.100 s; tried in request 2"
+        " (POST /v1/logs at +0.100 s, answered 200) with the Idempotency-Key of request 1"
+    )
+
+
+def test_what_the_backend_was_sent_instead(fake: LambdaTelemetry, listener: Listener) -> None:
+    fake.backend().respond(404, times=1)
+    emit(fake, *fake.log_lines(1))
+    for _ in range(3):
+        send(fake, ["something else"])
+    assert told(fake.assert_exactly_once)[3:] == [
+        LOST,
+        "    The backend was sent 3 requests, of which 3 had none of the records (1 answered 404, 2 answered 200):"
+        " if the extension changes them, key= says what each is known by there.",
+    ]
+
+
+def test_what_waits_behind_a_batch_that_is_not_acknowledged(fake: LambdaTelemetry, listener: Listener) -> None:
+    fake.backend()
+    fake.fail_next_delivery("refuse", times=99)
+    emit(fake, *fake.log_lines(1))
+    fake.emit(events.function(fake.log_lines(1)[0]))
+    text = told(fake.assert_exactly_once)
+    assert text[3].endswith("emitted at +0.100 s, buffered: waits behind a batch that was not acknowledged")
+    fake.shutdown()
+    assert told(fake.assert_exactly_once)[3].endswith("emitted at +0.100 s, still buffered when the environment ended")
 
 
 def test_acknowledged_twice(fake: LambdaTelemetry, listener: Listener) -> None:
@@ -295,7 +352,7 @@ def test_many_that_went_different_ways(fake: LambdaTelemetry, listener: Listener
         emit(fake, line)
     text = told(fake.assert_exactly_once)
     assert text[2] == "    1. 'line 00000001': emitted at +0.000 s, acknowledged in batch 1 at +0.100 s"
-    assert text[-2:] == ["    and 3 more", LOST]
+    assert text[-3:] == ["    and 3 more", LOST, "    The backend was sent nothing at all."]
 
 
 def test_what_the_environment_did_besides(fake: LambdaTelemetry, listener: Listener) -> None:

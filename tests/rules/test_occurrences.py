@@ -96,6 +96,14 @@ def test_lines_are_distinct_and_of_equal_length() -> None:
     assert distinct_lines(2, "", 1) + distinct_lines(1, "a b", 3) == ("line 00000001", "line 00000002", "a b 00000003")
 
 
+def test_a_long_text_that_is_like_itself_is_found_in_linear_time() -> None:
+    row, short = "x" * 2_000_000, "a short one"
+    search = Search([row, short])
+    for body in (f"{short} {row} {row}", f"{row[1:]} {short}", f"{row}xx"):
+        counts = dict(Counter(search.found_in(json.dumps([body]).encode(), [body])))
+        assert counts == {index: body.count(text) for index, text in ((0, row), (1, short)) if text in body}
+
+
 TEXT = st.text(st.sampled_from("ab\u00e9\n"), min_size=1, max_size=6)
 
 
