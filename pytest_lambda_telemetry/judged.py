@@ -34,9 +34,10 @@ class Judged(Guarded):
 
         Waits, in real seconds, for what is on its way; not after `shutdown`. Each occurrence in a request that was
         answered 2xx counts, but not in one that repeats the `Idempotency-Key` of such a request: a backend that knows
-        it (draft-ietf-httpapi-idempotency-key-header) does not take it twice. `key` gives what an event is known by there (str or bytes); `seen` stands for the
-        backend's requests: bytes, str, objects with `.content` or `.body`, or a callable that returns them.
-        What Lambda dropped for want of room is excused, or counts as lost.
+        it (draft-ietf-httpapi-idempotency-key-header) does not take it twice. `key` gives what an event is known by
+        there (str or bytes). `seen` stands for the backend's requests: bytes, str, objects with `.content` or `.body`,
+        pairs of one and its response or status, what has a list of them (a route of respx, a mocker, an HTTPServer), or
+        a callable that returns any of it. What Lambda dropped for want of room is excused, or counts as lost.
 
         Raises AssertionError that groups the records by cause and shows where each trail ends; MisuseError where
         records cannot be told apart; LambdaTelemetryError where the journal's limit made it forget some.

@@ -1,6 +1,6 @@
 """Whether every record reached the backend: waits, in real time, for what is on its way, then judges."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, Literal, get_args
 
@@ -66,6 +66,8 @@ def judge_records(
             "there is no backend to look at: let the extension send to lambda_telemetry.backend().url, or pass seen=,"
             " what your own backend was sent (bytes, str, requests, or a callable that returns them)"
         )
+    if isinstance(seen, Iterator):
+        seen = list(seen)  # it is looked at several times
     longest = checks.timeout(timeout)
     if sandbox.phases.ending:  # nothing is on its way but what was sent at the very end
         longest = 0.0 if sandbox.closed else min(longest, _AFTER_THE_END_S)

@@ -12,6 +12,8 @@ from .entries import Recorded
 from .moments import since_start
 
 _CONTENT = ("content", "body", "data", "text")
+_KEPT = ("calls", "request_history", "log", "requests")
+"""Where respx and responses, requests-mock, pytest-httpserver, and a fake backend keep what they were sent."""
 Unpack = Callable[[bytes, str], bytes]
 """A body from what was sent and its Content-Encoding."""
 
@@ -110,51 +112,84 @@ class Sightings:
 def of_a_test(given: object, unpack: Unpack) -> list[Sighting]:
     """What a test passes as `seen=`. Raises MisuseError for what holds no bytes.
 
-    bytes, str, or objects with `content` or `body` (requests of httpx, requests, a fake backend), also those that have
-    one as their `request` beside a `response` (calls of respx and responses); one, a list, or a callable that returns
-    them.
+    bytes, str, requests with `content`, `body` or `data` (of httpx, requests, werkzeug, a fake backend), each perhaps
+    in a pair with its response or status, or as the `request` of a call that has a `response` too; one, a list of them,
+    what keeps such a list (a route, a mocker, a server), or a callable that returns any of it.
     """
-    given = given() if callable(given) and not hasattr(given, "calls") else getattr(given, "calls", given)
-    several = is_list(given) and not _has_content(given)
-    items: Iterable[object] = given if several else [given]  # type: ignore[assignment]  # is_list has looked
-    return [_of_one(item, number, unpack) for number, item in enumerate(items, start=1)]
+    kept = _kept_by(given)
+    if kept is None and callable(given):
+        given = given()
+        kept = _kept_by(given)
+    if kept is None:
+        kept = given if is_list(given) and not _is_pair(given) and not _has_content(given) else [given]
+    return [_of_one(item, number, unpack) for number, item in enumerate(kept, start=1)]
+
+
+def _kept_by(value: object) -> Iterable[object] | None:
+    found = (getattr(value, name, None) for name in _KEPT)
+    return next((one for one in found if is_list(one)), None)
+
+
+def _is_pair(value: object) -> bool:
+    """A request with its response (or status, or None): as respx, responses and pytest-httpserver keep a call."""
+    if not isinstance(value, tuple) or len(value) != 2:
+        return False
+    second = value[1]
+    return second is None or isinstance(second, int | BaseException) or _status_of(second) is not None
 
 
 def _has_content(value: object) -> bool:
-    return any(isinstance(getattr(value, name, None), str | bytes) for name in _CONTENT)
+    return any(isinstance(_attribute(value, name), str | bytes) for name in _CONTENT)
+
+
+def _attribute(value: object, name: str) -> object:
+    """An Ellipsis where there is none, or where it cannot be read, as the content of a request that was a stream."""
+    try:
+        return getattr(value, name, ...)
+    except Exception:
+        return ...
 
 
 def _of_one(item: object, number: int, unpack: Unpack) -> Sighting:
     words = f"item {number} of seen="
-    if isinstance(item, str):
-        return Sighting(item.encode("utf-8", "surrogatepass"), 200, words)
-    if isinstance(item, bytes | bytearray | memoryview):
-        return Sighting(bytes(item), 200, words)
-    request, response = _pair(item)
-    status = getattr(response, "status_code", 200)
-    for name in _CONTENT:
-        value = getattr(request, name, None)
-        if value is None:
-            continue
-        if isinstance(value, str):
-            value = value.encode("utf-8", "surrogatepass")
-        if isinstance(value, bytes | bytearray | memoryview):
-            body = unpack(bytes(value), _header(request, "content-encoding"))
-            known_by = _known_by(request, str(getattr(request, "url", "")))
-            return Sighting(body, status if isinstance(status, int) else 200, words, known_by=known_by)
+    request, status = _answered(item)
+    body = _bytes_of([request, *(_attribute(request, name) for name in _CONTENT)])
+    if body is not None:
+        known_by = _known_by(request, str(getattr(request, "url", "")))
+        return Sighting(unpack(body, _header(request, "content-encoding")), status, words, known_by=known_by)
     raise MisuseError(
         f"seen= has {repr_of(item)} (item {number}), which holds no bytes; pass bytes, str or objects with .content or"
         " .body, or a callable that returns a list of them, such as lambda: route.calls"
     )
 
 
-def _pair(item: object) -> tuple[object, object]:
-    """A request and its response, of what a mocking library keeps of a call."""
-    if isinstance(item, tuple) and len(item) == 2:
-        return item
-    if (request := getattr(item, "request", None)) is not None and not _has_content(item):
-        return request, getattr(item, "response", None)
-    return item, None
+def _bytes_of(values: list[object]) -> bytes | None:
+    """The first of these that has bytes; none where a request says that it has no body, as one for GET."""
+    for value in values:
+        if isinstance(value, str):
+            return value.encode("utf-8", "surrogatepass")
+        if isinstance(value, bytes | bytearray | memoryview):
+            return bytes(value)
+    told = [value for value in values[1:] if value is not ...]
+    return b"" if told and all(value is None for value in told) else None
+
+
+def _answered(item: object) -> tuple[object, int | None]:
+    """A request and the status it was answered: 200 where that is not known, None where it was not answered."""
+    if isinstance(item, BackendRequest):
+        return item, item.status
+    if _is_pair(item):
+        request, response = item  # type: ignore[misc]  # _is_pair has looked
+    elif (request := getattr(item, "request", None)) is not None and not _has_content(item):
+        response = getattr(item, "response", None)
+    else:
+        return item, 200
+    return request, response if isinstance(response, int) else _status_of(response)
+
+
+def _status_of(response: object) -> int | None:
+    status = getattr(response, "status_code", None)
+    return status if isinstance(status, int) else None
 
 
 def _known_by(request: object, *where: str) -> tuple[str, ...]:
