@@ -1,4 +1,7 @@
-"""respx mocks the backend; calls to Lambda's API reach the fake without a line about it."""
+"""respx mocks the backend; calls to Lambda's API reach the fake without a line about it.
+
+What the route was sent is what `assert_exactly_once` judges by.
+"""
 
 import json
 from collections.abc import Iterator
@@ -39,9 +42,10 @@ def test_batch_is_forwarded(lambda_telemetry: LambdaTelemetry, respx_mock: respx
 def test_batch_that_the_backend_refuses_comes_again(
     lambda_telemetry: LambdaTelemetry, respx_mock: respx.MockRouter
 ) -> None:
-    respx_mock.post(BACKEND).mock(side_effect=[Response(503), Response(202)])
+    backend = respx_mock.post(BACKEND).mock(side_effect=[Response(503), Response(202)])
     lambda_telemetry.emit(events.function("precious"))
 
     (delivery,) = lambda_telemetry.advance(seconds=2)
 
     assert [attempt.status for attempt in delivery.attempts] == [503, 202]
+    lambda_telemetry.assert_exactly_once(seen=backend.calls)

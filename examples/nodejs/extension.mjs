@@ -1,5 +1,7 @@
 #!/usr/bin/env node
-// A telemetry extension for Node.js, with nothing but what Node.js brings: prints the function's log lines.
+// A telemetry extension for Node.js, with nothing but what Node.js brings: prints the function's log lines, and sends
+// them on to a backend.
+import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import { basename } from "node:path";
 
@@ -12,11 +14,22 @@ async function call(method, path, body, headers) {
   return answer;
 }
 
+// Whether the backend has taken a batch. One that comes again has the same key: the backend may know it already.
+async function taken(batch) {
+  const headers = { "Idempotency-Key": createHash("sha256").update(batch).digest("hex") };
+  try {
+    return (await fetch(`${process.env.BACKEND_URL}/v1/logs`, { method: "POST", body: batch, headers })).ok;
+  } catch {
+    return false; // such as a connection that died while Lambda had frozen us
+  }
+}
+
 const listener = createServer(async (request, response) => {
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
-  for (const event of JSON.parse(Buffer.concat(chunks))) console.log(`received: ${event.record}`);
-  response.end();
+  const batch = Buffer.concat(chunks);
+  for (const event of JSON.parse(batch)) console.log(`received: ${event.record}`);
+  response.writeHead((await taken(batch)) ? 200 : 503).end(); // what the backend has not taken, Lambda sends again
 });
 await new Promise((listening) => listener.listen(0, "sandbox.localdomain", listening));
 

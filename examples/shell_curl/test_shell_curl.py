@@ -1,14 +1,11 @@
-"""A shell script that subscribes somebody else's listener: the test stands in for the collector."""
+"""A shell script that subscribes somebody else's listener: a fake backend stands in for the collector."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_lambda_telemetry import ExtensionProcess, LambdaTelemetry, events
+from pytest_lambda_telemetry import Backend, ExtensionProcess, LambdaTelemetry
 
 PROGRAM = Path(__file__).with_name("extension.sh")
 
@@ -19,29 +16,25 @@ pytestmark = [
 
 
 @pytest.fixture
-def collected() -> list[dict[str, Any]]:
-    return []
-
-
-@pytest.fixture
-def extension(
-    lambda_telemetry: LambdaTelemetry, listen: Callable[..., str], collected: list[dict[str, Any]]
-) -> ExtensionProcess:
-    port = urlsplit(listen(collected.extend)).port
-    process = lambda_telemetry.run_extension(["sh", PROGRAM], env={"COLLECTOR_PORT": str(port)})
+def extension(lambda_telemetry: LambdaTelemetry, lambda_telemetry_backend: Backend) -> ExtensionProcess:
+    port = str(lambda_telemetry_backend.port)
+    process = lambda_telemetry.run_extension(["sh", PROGRAM], env={"COLLECTOR_PORT": port})
     lambda_telemetry.wait_until_ready("extension.sh")
     return process
 
 
-def test_collector_is_subscribed(
-    lambda_telemetry: LambdaTelemetry, extension: ExtensionProcess, collected: list[dict[str, Any]]
-) -> None:
+def test_collector_is_subscribed(lambda_telemetry: LambdaTelemetry, extension: ExtensionProcess) -> None:
     subscription = lambda_telemetry.assert_subscribed("extension.sh", destination={"path": "/lambda"})
     assert subscription.destination.host == "sandbox.localdomain"
 
-    lambda_telemetry.emit(events.function("hello"))
-    lambda_telemetry.advance(seconds=1)
-    assert collected[-1]["record"] == "hello"
+
+def test_collector_gets_every_log_line(
+    lambda_telemetry: LambdaTelemetry, lambda_telemetry_backend: Backend, extension: ExtensionProcess
+) -> None:
+    lambda_telemetry_backend.fail_next(503)
+    lambda_telemetry.invoke(logs=lambda_telemetry.log_lines(10))
+    lambda_telemetry.shutdown()
+    lambda_telemetry.assert_exactly_once()
 
 
 def test_it_ends_by_itself(lambda_telemetry: LambdaTelemetry, extension: ExtensionProcess) -> None:
