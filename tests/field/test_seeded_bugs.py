@@ -1,0 +1,49 @@
+"""Forwarders with one bug each are caught as their rows say; in the same situation their sound twins are green."""
+
+from pathlib import Path
+
+import pytest
+
+from pytest_lambda_telemetry import LambdaTelemetry
+from tests.field import bugs_page
+from tests.field.forwarders import SendsEachRecordInAThread
+from tests.field.seeded_bugs import ALONE, BUGS, NOT, NOTHING, SETTINGS, Bug, what_a_test_says
+
+each_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name.replace(" ", "-"))
+
+
+@each_bug
+def test_a_bug_is_caught_as_its_row_says(tmp_path: Path, bug: Bug) -> None:
+    caught, said = NOTHING, what_a_test_says(bug, bug.made, tmp_path, asserted=False)
+    if not said:
+        caught, said = ALONE, what_a_test_says(bug, bug.made, tmp_path, asserted=True)
+    assert (caught if said else NOT) == bug.caught
+    assert said.startswith("\n".join(bug.says))
+    assert bool(said) == bool(bug.says)
+
+
+@each_bug
+def test_its_sound_twin_is_green(tmp_path: Path, bug: Bug) -> None:
+    assert what_a_test_says(bug, bug.twin, tmp_path, asserted=True) == ""
+
+
+def test_fifteen_and_more_are_caught_by_the_assertion_alone_or_by_none() -> None:
+    assert len(BUGS) >= 20
+    assert sum(bug.caught in (ALONE, NOTHING) for bug in BUGS) >= 15
+
+
+def test_order_is_compared_with_records() -> None:
+    """That each arrived once says nothing of their order."""
+    with LambdaTelemetry(SETTINGS) as environment:
+        backend = environment.backend()
+        with SendsEachRecordInAThread(f"{backend.host}:{backend.port}"):
+            environment.invoke(logs=environment.log_lines(3))
+            environment.shutdown()
+        environment.assert_exactly_once()
+        sent = [event["record"] for request in backend.requests for event in request.json]
+        assert sent == list(reversed(environment.records()))
+
+
+def test_the_page_is_made_from_the_rows() -> None:
+    text = bugs_page.PAGE.read_text(encoding="utf-8")
+    assert bugs_page.made_anew(text) == text, f"docs/exactly-once.md is not what the rows say: {bugs_page.COMMAND}"
