@@ -25,7 +25,6 @@ class Forwarder:
 
     def __init__(self, backend: str) -> None:
         """`backend` is its host and port."""
-        self.invocation = ""
         self._backend = HTTPConnection(backend, timeout=20)
         self._api = os.environ["AWS_LAMBDA_RUNTIME_API"]
         forwarder = self
@@ -68,7 +67,6 @@ class Forwarder:
             answer = call("GET", f"{EXTENSION}/event/next", headers={IDENTIFIER: self._identifier}, api=self._api)
             if answer.status != 200 or answer.body["eventType"] == "SHUTDOWN":
                 return self.end()
-            self.invocation = answer.body["requestId"]
 
     # -- what a bug is in ----------------------------------------------------------------------------------------------
 
@@ -285,7 +283,11 @@ class SendsPlatformEventsToo(Forwarder):
 
 
 class DropsTheReportOfTheInvocationBefore(SendsPlatformEventsToo):
+    invocation = ""
+
     def chosen(self, batch: Sequence[Event]) -> list[Event]:
+        started = [event["record"]["requestId"] for event in batch if event["type"] == "platform.start"]
+        self.invocation = [self.invocation, *started][-1]
         return [event for event in batch if event["type"] != "platform.report" or self._is_of_now(event)]
 
     def _is_of_now(self, event: Event) -> bool:

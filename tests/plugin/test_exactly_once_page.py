@@ -18,14 +18,8 @@ PAGE = ROOT / "docs/exactly-once.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 BLOCKS = [(match["language"], match["note"] or "", match["text"]) for match in BLOCK.finditer(TEXT)]
 PROGRAM = (ROOT / "examples/exactly_once/extension.py").read_text(encoding="utf-8")
-FLUSHES = """        flush()
-        if event["eventType"] == "SHUTDOWN":
-            break
-"""
-FORGETS = """        if event["eventType"] == "SHUTDOWN":
-            break
-        flush()
-"""
+FLUSHES = "        flush()\n"
+FORGETS = "        if len(waiting) > 100:\n            flush()\n"
 
 
 def suites() -> dict[str, dict[str, str]]:
