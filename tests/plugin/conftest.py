@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-# a session inside this process must find our modules loaded: it forgets those that it loads itself
+# a session inside this process must find these loaded: it forgets what it loads itself, and cryptography cannot be
+# loaded twice
+import trustme  # noqa: F401
+
 import pytest_lambda_telemetry.aio  # noqa: F401
 from pytest_lambda_telemetry.integrations import foreign_clock  # noqa: F401
 from tests.support import helpers
