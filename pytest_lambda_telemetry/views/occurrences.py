@@ -145,6 +145,8 @@ class Search:
                 index = self._exact.get(value.rstrip("\r\n"))
                 if index is not None:
                     yield index
+                elif inside := [*self._in_json_text(value)]:
+                    yield from inside
                 else:
                     yield from self._texts.found_in(value)
             elif isinstance(value, dict | list):
@@ -152,6 +154,15 @@ class Search:
                     yield self._whole[text]
                 else:
                     left += value.values() if isinstance(value, dict) else value
+
+    def _in_json_text(self, text: str) -> Iterator[int]:
+        """What an object or array holds that is sent as text, with what is in it escaped once more."""
+        if text.startswith(("{", "[")):
+            try:
+                inside = json.loads(text)
+            except (ValueError, RecursionError):
+                return
+            yield from self._in_json(inside)
 
 
 def _put(keys: dict[S, int], key: S, index: int) -> None:

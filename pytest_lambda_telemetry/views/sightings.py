@@ -1,7 +1,8 @@
 """What a backend was sent, to find records in: a fake backend's requests, or whatever a test has of its own."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +12,8 @@ from ..model.errors import MisuseError
 from .entries import Recorded
 from .moments import since_start
 
+_DECODER = json.JSONDecoder()
+_SPACE = re.compile(r"\s*")
 _CONTENT = ("content", "body", "data", "text")
 _KEPT = ("calls", "request_history", "log", "requests")
 """Where respx and responses, requests-mock, pytest-httpserver, and a fake backend keep what they were sent."""
@@ -44,7 +47,7 @@ class Sighting:
 
     @property
     def decoded(self) -> object:
-        """The JSON that the body holds, or the list of what NDJSON's lines hold, else None."""
+        """What the body holds as JSON, else None."""
         return decoded_json(self.body)
 
     def __str__(self) -> str:
@@ -62,15 +65,26 @@ class Sighting:
 
 
 def decoded_json(body: bytes) -> object:
-    """JSON, or the list of what NDJSON's lines hold, else None."""
+    """JSON, or the list of several JSON values one after the other, as in NDJSON; else None.
+
+    None too where there is a number, null, true or false by itself: that is as well a line of text.
+    """
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return [json.loads(line) for line in body.split(b"\n") if line.strip()] or None
+        text = body.decode(json.detect_encoding(body), "surrogatepass")
+        values = list(_one_after_the_other(text))
     except (ValueError, RecursionError):
         return None
+    return values[0] if len(values) == 1 else values or None
+
+
+def _one_after_the_other(text: str) -> Iterator[object]:
+    at = len(text) - len(text.lstrip())
+    while at < len(text):
+        value, at = _DECODER.raw_decode(text, at)
+        if not isinstance(value, dict | list | str):
+            raise ValueError(value)
+        yield value
+        at = _SPACE.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing too
 
 
 class Sightings:

@@ -39,6 +39,33 @@ def test_a_line_is_found_once_in_every_form(form: str) -> None:
     assert found([f"{line}\n" for line in LINES], BODIES[form]) == dict.fromkeys(range(5), 1)
 
 
+HARD = ['say "hi"\n  and go\n', "C:\\temp", {"count": 1}, {"message": 'sold "out"'}, '{"level": "INFO"}', "1001"]
+HARD_EVENTS = [{"time": "t", "record": record} for record in HARD]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(json.dumps(HARD_EVENTS), id="JSON"),
+        pytest.param(json.dumps(HARD_EVENTS, indent=2), id="JSON over several lines"),
+        pytest.param("\n".join(map(json.dumps, HARD_EVENTS)), id="NDJSON"),
+        pytest.param(" \n".join(json.dumps(event, indent=1) for event in HARD_EVENTS), id="one after the other"),
+        pytest.param("".join(map(json.dumps, HARD_EVENTS)), id="one after the other, without a space"),
+        pytest.param(json.dumps([{"message": json.dumps(event)} for event in HARD_EVENTS]), id="JSON in JSON"),
+        pytest.param(json.dumps({"values": [["1", json.dumps(HARD_EVENTS)]]}), id="a list in JSON"),
+        pytest.param(json.dumps([json.dumps({"m": json.dumps(event)}) for event in HARD_EVENTS]), id="three times"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
+def test_what_json_escapes_is_found_once_in_every_form(body: str, encoding: str) -> None:
+    assert found(HARD, body.encode(encoding)) == dict.fromkeys(range(len(HARD)), 1)
+
+
+def test_lines_of_numbers_are_text() -> None:
+    assert found(["1001", "1002", "true"], b"1001\n1002\ntrue\n") == dict.fromkeys(range(3), 1)
+    assert found(["1001"], b"1001") == {0: 1}
+
+
 def test_each_occurrence_counts() -> None:
     body = json.dumps([LINES[0], {"again": LINES[0], "and": f"x {LINES[0]} y {LINES[0]}"}]).encode()
     assert found(list(LINES), body) == {0: 4}
@@ -54,6 +81,10 @@ def test_an_object_without_a_message_is_found_as_the_same_object() -> None:
     records: list[Any] = [{"a": 1, "b": [True, None]}, {"a": 1, "b": [1, None]}, [1, {"x": 2.0}]]
     body = b'{"logs": [{"b": [true, null], "a": 1.0}, [[1, {"x": 2}]], {"a": 1}]}'
     assert found(records, body) == {0: 1, 2: 1}
+
+
+def test_a_body_that_is_one_object_is_no_list_of_it() -> None:
+    assert found([[{"x": 2}]], b'{"x": 2}') == {}
 
 
 def test_a_line_of_other_letters_is_found_in_json_and_in_bytes() -> None:
