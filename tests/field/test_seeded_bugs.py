@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_lambda_telemetry import LambdaTelemetry
+from pytest_lambda_telemetry import BackendFault, DeliveryFault, LambdaTelemetry
 from tests.field import bugs_page
-from tests.field.forwarders import SendsEachRecordInAThread
+from tests.field.forwarders import Buffered, Forwarder, SendsEachRecordInAThread, SendsGzip
 from tests.field.seeded_bugs import ALONE, BUGS, NOT, NOTHING, SETTINGS, Bug, what_a_test_says
 
 each_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name.replace(" ", "-"))
@@ -47,3 +47,27 @@ def test_order_is_compared_with_records() -> None:
 def test_the_page_is_made_from_the_rows() -> None:
     text = bugs_page.PAGE.read_text(encoding="utf-8")
     assert bugs_page.made_anew(text) == text, f"docs/exactly-once.md is not what the rows say: {bugs_page.COMMAND}"
+
+
+@pytest.mark.parametrize("made", [Forwarder, Buffered, SendsGzip])
+@pytest.mark.parametrize("at_the_backend", [None, 503, 429, "refuse", "reset", "truncate", "slow"])
+@pytest.mark.parametrize(
+    "on_the_way", [None, 503, "refuse", "lost-answer", ("lost-answer", 503), "duplicate", "timeout"], ids=str
+)
+def test_a_sound_forwarder_is_never_accused(
+    made: type[Forwarder], at_the_backend: BackendFault | None, on_the_way: DeliveryFault | None
+) -> None:
+    """Whatever goes wrong for it twice, and with an hour of being frozen in between."""
+    with LambdaTelemetry(SETTINGS) as environment:
+        backend = environment.backend()
+        with made(f"{backend.host}:{backend.port}"):
+            for _ in range(2):
+                if at_the_backend is not None:
+                    backend.fail_next(at_the_backend, delay_ms=1 if at_the_backend == "slow" else None)
+                if on_the_way is not None:
+                    environment.fail_next_delivery(on_the_way)
+                environment.invoke(logs=environment.log_lines(4))
+                environment.advance(seconds=3600)
+            environment.shutdown()
+        environment.assert_exactly_once()
+        assert environment.ledger.lost == environment.ledger.doubled == ()
