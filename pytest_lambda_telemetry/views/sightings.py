@@ -169,7 +169,7 @@ def _of_one(item: object, number: int, unpack: Unpack) -> Sighting:
     request, status = _answered(item)
     body = _bytes_of([request, *(_attribute(request, name) for name in _CONTENT)])
     if body is not None:
-        known_by = _known_by(request, str(getattr(request, "url", "")))
+        known_by = _known_by(request, str(getattr(request, "url", getattr(request, "path", ""))))
         return Sighting(unpack(body, _header(request, "content-encoding")), status, words, known_by=known_by)
     raise MisuseError(
         f"seen= has {repr_of(item)} (item {number}), which holds no bytes; pass bytes, str or objects with .content or"

@@ -208,7 +208,10 @@ def test_a_fake_backend(lambda_telemetry: LambdaTelemetry, lines: tuple[str, ...
     assert seen(backend) == seen(backend.requests) == LOST
     send(backend.url)
     assert seen(backend) == seen(backend.requests) == seen(lambda: backend.requests) == ""
-    send(other.url)
+    send(f"{other.url}/a", headers={"Idempotency-Key": "a"})
+    assert seen(other) == ""
+    send(f"{other.url}/b", headers={"Idempotency-Key": "a"})
+    assert seen(other) == DOUBLED
     assert seen(backend) == ""
     assert seen([*backend.requests, *other.requests]) == DOUBLED
 

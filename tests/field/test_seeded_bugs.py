@@ -7,7 +7,7 @@ import pytest
 from pytest_lambda_telemetry import BackendFault, DeliveryFault, LambdaTelemetry
 from tests.field import bugs_page
 from tests.field.forwarders import Buffered, Forwarder, SendsEachRecordInAThread, SendsGzip
-from tests.field.seeded_bugs import ALONE, BUGS, NOT, NOTHING, SETTINGS, Bug, what_a_test_says
+from tests.field.seeded_bugs import ALONE, BUGS, CRASHES, NOT, NOTHING, SETTINGS, Bug, what_a_test_says
 
 each_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name.replace(" ", "-"))
 
@@ -30,6 +30,12 @@ def test_its_sound_twin_is_green(tmp_path: Path, bug: Bug) -> None:
 def test_fifteen_and_more_are_caught_by_the_assertion_alone_or_by_none() -> None:
     assert len(BUGS) >= 20
     assert sum(bug.caught in (ALONE, NOTHING) for bug in BUGS) >= 15
+
+
+def test_the_end_of_a_process_is_told_once(tmp_path: Path) -> None:
+    (bug,) = [bug for bug in BUGS if bug.made == CRASHES]
+    said = what_a_test_says(bug, bug.made, tmp_path, asserted=True)
+    assert said.count("the process of ext.py ended with exit code 1") == 1
 
 
 def test_order_is_compared_with_records() -> None:
