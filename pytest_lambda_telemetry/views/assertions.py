@@ -145,17 +145,13 @@ def all_delivered(outstanding: Sequence[Outstanding]) -> None:
     raise AssertionError("\n".join(lines))
 
 
-def events_were(count: int) -> str:
-    """`1 event was`, `2 events were`."""
-    return "1 event was" if count == 1 else f"{count:,} events were"
-
-
 def nobody_subscribed(emitted: int, rejections: Sequence[Rejection], name: str | None) -> None:
     """Nothing was emitted that somebody could have been sent; AssertionError otherwise."""
     if emitted:
         whose = f" by {name!r}" if name else ""
         seen = [f"  seen instead: {other!r}" for other in rejections]
-        raise AssertionError("\n".join([f"{events_were(emitted)} emitted, but nothing is subscribed{whose}", *seen]))
+        events = "1 event was" if emitted == 1 else f"{emitted} events were"
+        raise AssertionError("\n".join([f"{events} emitted, but nothing is subscribed{whose}", *seen]))
 
 
 def _check(field: str, value: object) -> None:

@@ -1,17 +1,19 @@
 """The ledger: every emitted record, and what became of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from ..model.backend import BackendRequest
 from ..model.facts import SentBatch
 from ..model.records import Delivery
 from .moments import since_start
 from .sightings import Sighting
 from .trails import Passage, Trail, Trails
-from .verdicts import Found, searched
+from .verdicts import Found, searched_where_possible, twice
 
 Look = Callable[[object, object], tuple[Trails, Sequence[Passage]]]
 """The trails of event types, and of these the passages to a target."""
 
+ALIKE = "it cannot be told from other records at the backend"
 _SHOWN = 1_000
 _PREVIEW = 40
 
@@ -40,27 +42,35 @@ class Ledger:
     def trails(self, types: Sequence[str] = ("function",), to: object = None) -> tuple[Trail, ...]:
         """The trails of all records of these event types, to one extension or subscription or to all.
 
-        Raises MisuseError for a type that no event has, and where records cannot be told apart at the backend.
+        Records that cannot be told apart at the backend are seen nowhere: their `why` says so. Raises MisuseError for a
+        type that no event has.
         """
+        return tuple(trail for trail, _ in self._judged(types, to))
+
+    def _judged(self, types: Sequence[str] = ("function",), to: object = None) -> Iterator[tuple[Trail, bool]]:
+        """Each trail, and whether its record was seen more than once at one backend."""
         _, passages = self._look(types, to)
         numbers = list(dict.fromkeys(one.number for one in passages))
         places = {number: place for place, number in enumerate(numbers)}
-        found = Found()
+        found, alike = Found(), set[int]()
         if self._sightings:
             first = {one.number: one for one in reversed(passages)}
-            search = searched([first[number] for number in numbers])
+            search = searched_where_possible([first[number] for number in numbers])
+            alike = search.alike
             for sighting in self._sightings:
                 found.add(search, sighting)
-        return tuple(self._trail(one, found, places[one.number]) for one in passages)
-
-    def _trail(self, passage: Passage, found: Found, place: int) -> Trail:
-        seen = [one.request for one in found.seen.get(place, ()) if one.request is not None]
-        tried = [one.request for one in found.tried.get(place, ()) if one.request is not None]
-        return passage.trail(seen, tried, self._delivery_of)
+        for passage in passages:
+            place = places[passage.number]
+            seen = found.seen.get(place, [])
+            why = ALIKE if place in alike else ""
+            yield (
+                passage.trail(_requests(seen), _requests(found.tried.get(place, [])), self._delivery_of, why),
+                twice(seen),
+            )
 
     @property
     def forgotten(self) -> int:
-        """How many records of the function the journal's limit has cost: they have no trail."""
+        """How much the journal's limit has cost: records of the function, and older entries of the journal."""
         return self._look(("function",), None)[0].forgotten
 
     @property
@@ -70,12 +80,12 @@ class Ledger:
         The last only where there is a fake backend, and as far as it was asked by now.
         """
         gone = {"dropped", "given-up", *(("acknowledged",) if self._backend else ())}
-        return tuple(one for one in self.trails() if one.state in gone)
+        return tuple(one for one in self.trails() if one.state in gone and one.why != ALIKE)
 
     @property
     def doubled(self) -> tuple[Trail, ...]:
-        """The function's records that were seen more than once."""
-        return tuple(one for one in self.trails() if len(one.seen) > 1)
+        """The function's records that were seen more than once at one backend."""
+        return tuple(trail for trail, twice_at_one in self._judged() if twice_at_one)
 
     def __str__(self) -> str:
         """A table: number, moment, record, subscription, state, batches, requests."""
@@ -88,11 +98,16 @@ class Ledger:
         if len(shown) > _SHOWN:
             lines.append(f"and {len(shown) - _SHOWN:,} more")
         if trails.forgotten:
-            lines.append(f"{trails.forgotten:,} older records are forgotten (lambda_telemetry_journal_limit)")
+            what = "older records or entries of the journal"
+            lines.append(f"{trails.forgotten:,} {what} are forgotten (lambda_telemetry_journal_limit)")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
         return f"<Ledger of {len(self._look(('function',), None)[1])} records>"
+
+
+def _requests(sightings: Sequence[Sighting]) -> list[BackendRequest]:
+    return [one.request for one in sightings if one.request is not None]
 
 
 def _row(passage: Passage, trail: Trail) -> tuple[str, ...]:

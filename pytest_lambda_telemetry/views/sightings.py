@@ -23,9 +23,12 @@ Unpack = Callable[[bytes, str], bytes]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sighting:
-    """One request to a backend. `status` is None where it was not answered; `pending`: it may still be."""
+    """One request to a backend. `status` is None where it was not answered; `pending`: it may still be.
 
-    body: bytes
+    `sent` is its body; of a fake backend's request that is read when it is asked for, as the journal may let it go.
+    """
+
+    sent: bytes | None
     status: int | None
     words: str
     pending: bool = False
@@ -34,6 +37,13 @@ class Sighting:
     """Its Idempotency-Key, with where it was sent; empty where it has none. A backend takes what repeats it once."""
     repeats: str = ""
     """The one that had the same before, in words."""
+    backend: str = ""
+    """The fake backend's name."""
+
+    @property
+    def body(self) -> bytes:
+        """After Content-Encoding. Raises LambdaTelemetryError when the journal's limit made it let the bytes go."""
+        return self.request.body if self.sent is None and self.request is not None else self.sent or b""
 
     @property
     def name(self) -> str:
@@ -92,17 +102,19 @@ class Sightings:
 
     def __init__(self) -> None:
         self._all: dict[tuple[str, int], Sighting] = {}
+        self.resets = 0
+        """How often a backend began anew: what was taken before may be forgotten."""
 
     def take(self, rows: Iterable[Recorded]) -> list[Sighting]:
         """Fold in a part of the journal; the requests in it that are settled now."""
-        settled = []
+        settled: list[Sighting] = []
         for row in rows:
             match row.fact:
                 case BackendCalled(backend, number, request, waits):
                     where = f"request {number}" if backend == "backend" else f"request {number} to {backend!r}"
                     words = f"{where} ({request.method} {request.path} at {since_start(row.elapsed_us)}"
                     known_by = _known_by(request, backend, request.method, request.path)
-                    one = Sighting(request.body, request.status, words, waits, request, known_by)
+                    one = Sighting(None, request.status, words, waits, request, known_by, backend=backend)
                     self._all[backend, number] = one
                 case BackendAnswered(backend, number, request) if (backend, number) in self._all:
                     before = self._all[backend, number]
@@ -110,12 +122,19 @@ class Sightings:
                     self._all[backend, number] = one
                 case BackendReset(backend):
                     self._all = {key: one for key, one in self._all.items() if key[0] != backend}
+                    settled = [one for one in settled if one.backend != backend]
+                    self.resets += 1
                     continue
                 case _:
                     continue
             if not one.pending:
                 settled.append(one)
         return settled
+
+    @property
+    def pending(self) -> list[Sighting]:
+        """The requests that are not answered yet."""
+        return [one for one in self._all.values() if one.pending]
 
     @property
     def all(self) -> list[Sighting]:
@@ -140,7 +159,7 @@ def of_a_test(given: object, unpack: Unpack) -> list[Sighting]:
 
 
 def _kept_by(value: object) -> Iterable[object] | None:
-    found = (getattr(value, name, None) for name in _KEPT)
+    found = (_attribute(value, name) for name in _KEPT)
     return next((one for one in found if is_list(one)), None)
 
 
@@ -194,15 +213,15 @@ def _answered(item: object) -> tuple[object, int | None]:
         return item, item.status
     if _is_pair(item):
         request, response = item  # type: ignore[misc]  # _is_pair has looked
-    elif (request := getattr(item, "request", None)) is not None and not _has_content(item):
-        response = getattr(item, "response", None)
+    elif (request := _attribute(item, "request")) not in (None, ...) and not _has_content(item):
+        response = _attribute(item, "response")
     else:
         return item, 200
     return request, response if isinstance(response, int) else _status_of(response)
 
 
 def _status_of(response: object) -> int | None:
-    status = getattr(response, "status_code", None)
+    status = _attribute(response, "status_code")
     return status if isinstance(status, int) else None
 
 

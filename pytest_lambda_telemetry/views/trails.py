@@ -100,6 +100,7 @@ class Passage:
         seen: Sequence[BackendRequest],
         tried: Sequence[BackendRequest],
         delivery_of: Callable[[SentBatch], Delivery | None],
+        why: str = "",
     ) -> Trail:
         """As a test reads it; of a batch that was forgotten there is no delivery."""
         deliveries = (delivery_of(one.batch) for one in self.batches)
@@ -114,7 +115,7 @@ class Passage:
             seen=tuple(seen),
             tried=tuple(tried),
             state=self.state(seen=bool(seen)),
-            why=self.dropped or self.given_up or self.waits,
+            why=self.dropped or self.given_up or self.waits or why,
         )
 
 
@@ -141,16 +142,25 @@ class _Way:
         return resolved if self.view.logs_api else project(resolved, self.view)
 
 
+@dataclass(frozen=True, slots=True)
+class Untaken:
+    """A record that no subscription takes, and when it was emitted."""
+
+    number: int
+    record: object
+    elapsed_us: int
+
+
 Waiting = Mapping[Subscription, Sequence[tuple[Iterable[int], str]]]
 """What waits in each subscription's buffer: serial numbers, and in words what they wait for."""
 
 
 class Trails:
-    """The passages of all records of some event types, in order, and how many the journal does not know any more.
+    """The passages of all records of some event types, in order; `forgotten` is what the journal has let go of them.
 
-    `view_of` says how a subscription sees events, `waiting` what waits in the buffers. `untaken` counts the events that
-    nobody was subscribed to when they were emitted. `circumstances` are what the environment and the processes went
-    through besides, in words, with the elapsed microseconds.
+    `view_of` says how a subscription sees events, `waiting` what waits in the buffers. `untaken` are the records that
+    no subscription takes. `circumstances` are what the environment and the processes went through besides, in words,
+    with the elapsed microseconds.
     """
 
     def __init__(
@@ -159,9 +169,10 @@ class Trails:
         types: Collection[str],
         view_of: Callable[[Subscription], View],
         waiting: Waiting,
+        forgotten: int = 0,
     ) -> None:
-        self.forgotten = 0
-        self.untaken = 0
+        self.forgotten = forgotten
+        self.untaken: list[Untaken] = []
         self.circumstances: list[tuple[int, str]] = []
         self._types = frozenset(types)
         self._view_of = view_of
@@ -196,9 +207,9 @@ class Trails:
             case Called(outcome=Subscribed(subscription, again=False)) | StoodIn(outcome=Subscribed(subscription)):
                 self._subscribed(subscription)
             case Replayed(who, numbers):
-                way = next(one for one in reversed(self._ways) if one.subscription.extension_name == who)
+                way = next((one for one in reversed(self._ways) if one.subscription.extension_name == who), None)
                 for number in numbers:
-                    if number in way.passages:
+                    if way is not None and number in way.passages:
                         way.passages[number].early = False
             case Dropped() as fact:
                 self._dropped(fact)
@@ -236,8 +247,6 @@ class Trails:
         if fact.held.released:
             self.forgotten += sum(count for kind, count in fact.held.types.items() if kind in self._types)
             return
-        if not self._open:
-            self.untaken += sum(count for kind, count in fact.held.types.items() if kind in self._types)
         for way in self._open:
             if not (way.looped and fact.source == way.subscription.extension_name):
                 way.take(self._of_the_types(fact), (row.wall_us, row.elapsed_us))
@@ -317,6 +326,14 @@ class Trails:
         return place >= 0 and number in self._emitted[place][1].numbers
 
     def _settle(self, waiting: Waiting) -> None:
+        taken = {number for way in self._ways for number in way.passages}
+        for row, fact in self._emitted:
+            if not fact.held.released:
+                self.untaken += [
+                    Untaken(number, event.record, row.elapsed_us)
+                    for number, event in self._of_the_types(fact)
+                    if number not in taken
+                ]
         for way in self._ways:
             for numbers, why in waiting.get(way.subscription, ()):
                 for number in numbers:

@@ -7,17 +7,18 @@ from itertools import groupby, islice
 from operator import itemgetter
 from typing import Literal
 
-from ..model.errors import LambdaTelemetryError, MisuseError
+from ..model.errors import MisuseError
 from .moments import since_start
 from .occurrences import Key, Search, key_of, own_key
 from .sightings import Sighting
-from .trails import Passage, Sent, Trails
+from .trails import Passage, Sent, Trails, Untaken
 
 Verdict = Literal["exactly once", "at least once"]
 
 _SHOWN = 10
 _SHOWN_CIRCUMSTANCES = 12
 _PREVIEW = 60
+_LONGEST = 300
 
 _ADVICE: Mapping[str, str] = {
     "acknowledged by the listener, and never seen at the backend": (
@@ -66,35 +67,43 @@ def searched(passages: Sequence[Passage], key: object = None) -> Search:
             "several subscriptions take the same records, and what the backend has seen does not tell for whom: say"
             f" which with to=, and with seen= where that one sends to; they are {', '.join(names)}"
         )
-    return Search([_key(one, key) for one in passages])
+    if callable(key):
+        return Search([own_key(key(one.event), one.event) for one in passages], own=True)
+    return Search([key_of(one.event["record"]) for one in passages], _objects(passages))
 
 
-def _key(passage: Passage, key: object) -> Key:
-    if key is None:
-        return key_of(passage.event["record"])
-    if not callable(key):
-        raise MisuseError(f"key={key!r} is not valid: it must be a function from an event to str or bytes")
-    return own_key(key(passage.event), passage.event)
+def searched_where_possible(passages: Sequence[Passage]) -> Search:
+    """As above, each record once; those that cannot be told apart are not looked for."""
+    keys: list[Key | None] = []
+    for one in passages:
+        try:
+            keys.append(key_of(one.event["record"]))
+        except MisuseError:
+            keys.append(None)
+    return Search(keys, _objects(passages), lenient=True)
+
+
+def _objects(passages: Sequence[Passage]) -> dict[int, object]:
+    """The records that are objects, by their place."""
+    return {place: one.event["record"] for place, one in enumerate(passages) if isinstance(one.event["record"], dict)}
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
     cause: str
-    passages: list[tuple[Passage, str]]
+    passages: Sequence[tuple[Passage | Untaken, str]]
 
 
 def judge(
-    verdict: Verdict, trails: Trails, passages: Sequence[Passage], found: Found, *, dropped_is_lost: bool
+    verdict: Verdict,
+    trails: Trails,
+    passages: Sequence[Passage],
+    untaken: Sequence[Untaken],
+    found: Found,
+    *,
+    dropped_is_lost: bool,
 ) -> None:
-    """Raise AssertionError, which explains itself, unless each record was seen so often.
-
-    Raises LambdaTelemetryError where the journal has forgotten records: nobody can say what became of them.
-    """
-    if trails.forgotten:
-        raise LambdaTelemetryError(
-            f"{trails.forgotten:,} records were let go to keep the journal within its limit, so nobody can say what"
-            " became of them; raise lambda_telemetry_journal_limit in pytest's ini file, or judge in between"
-        )
+    """Raise AssertionError, which explains itself, unless each record was seen so often, at one backend or several."""
     unacknowledged: list[tuple[Passage, str]] = []
     unseen: list[tuple[Passage, str]] = []
     doubled: list[tuple[Passage, str]] = []
@@ -102,7 +111,7 @@ def judge(
     for place, passage in enumerate(passages):
         seen = found.seen.get(place, ())
         tried = found.tried.get(place, ())
-        if len(seen) > 1 and verdict == "exactly once":
+        if verdict == "exactly once" and twice(seen):
             doubled.append((passage, f"{_way(passage)}; seen in {_each(seen)}{_besides(tried)}"))
         elif seen:
             continue
@@ -112,7 +121,9 @@ def judge(
             unseen.append((passage, f"{_way(passage)}{_besides(tried)}"))
         else:
             unacknowledged.append((passage, f"{_way(passage)}{_besides(tried)}"))
+    nobody = [(one, f"emitted at {since_start(one.elapsed_us)}") for one in untaken]
     groups = [
+        _Group("emitted, and nobody was subscribed to it", nobody),
         _Group("never acknowledged by the listener", unacknowledged),
         _Group("acknowledged by the listener, and never seen at the backend", unseen),
         _Group("seen more than once", doubled),
@@ -120,9 +131,9 @@ def judge(
     ]
     if not any(group.passages for group in groups):
         return
-    lost = len(unacknowledged) + len(unseen) + (len(dropped) if dropped_is_lost else 0)
+    lost = len(nobody) + len(unacknowledged) + len(unseen) + (len(dropped) if dropped_is_lost else 0)
     arrived = len(passages) - len(unacknowledged) - len(unseen) - len(dropped) - len(doubled)
-    told = _told(verdict, groups, len(passages), arrived, lost, len(doubled), dropped, found, trails)
+    told = _told(verdict, groups, len(passages) + len(nobody), arrived, lost, len(doubled), dropped, found, trails)
     raise AssertionError("\n".join(told))
 
 
@@ -154,6 +165,8 @@ def _told(
             yield f"    and {hidden} more"
         if group.cause in _ADVICE:
             yield f"    {_ADVICE[group.cause]}"
+        if group.cause == "seen more than once":
+            yield from (f"    {hint}" for hint in _hints_at_doubles(group, found, trails))
         if group.cause.endswith("never seen at the backend") and not found.seen and (hint := _hint(found)):
             yield f"    {hint}"
     if excused:
@@ -166,7 +179,33 @@ def _told(
         yield "  besides:" + (
             f" (the last {_SHOWN_CIRCUMSTANCES} of {len(trails.circumstances)})" if hidden > 0 else ""
         )
-        yield from (f"    {since_start(at)} {what}" for at, what in trails.circumstances[-_SHOWN_CIRCUMSTANCES:])
+        yield from (
+            f"    {since_start(at)} {what if len(what) <= _LONGEST else f'{what[:_LONGEST]}…'}"
+            for at, what in trails.circumstances[-_SHOWN_CIRCUMSTANCES:]
+        )
+
+
+def _hints_at_doubles(group: _Group, found: Found, trails: Trails) -> Iterator[str]:
+    """What may be behind it besides a repetition."""
+    if any(_in_one_request(seen) for seen in found.seen.values()):
+        yield (
+            "One that is found several times in one request may be sent in several forms: key= says what each is known"
+            " by there, and seen= what to look at."
+        )
+    numbers = {one.number for one, _ in group.passages}
+    others = {one.subscription.extension_name for one in trails.passages if one.number in numbers}
+    if len(others) > 1:
+        names = ", ".join(map(repr, sorted(others)))
+        yield f"Several extensions take these records ({names}): say with seen= what the one in question sends to."
+
+
+def twice(seen: Sequence[Sighting]) -> bool:
+    """More than once at one and the same backend: an extension may send everything to several."""
+    return len(seen) > len({one.backend for one in seen})
+
+
+def _in_one_request(seen: Sequence[Sighting]) -> bool:
+    return len(seen) > len({id(one) for one in seen})
 
 
 def _hint(found: Found) -> str:
@@ -214,7 +253,7 @@ def _each(sightings: Sequence[Sighting]) -> str:
     return " and ".join(shown) + (f" and {len(counts) - 3} more" if len(counts) > 3 else "")
 
 
-def _previews(passages: Sequence[Passage]) -> str:
+def _previews(passages: Sequence[Passage | Untaken]) -> str:
     """Records that have gone the same way, one after the other: the first, and the last."""
     first, last = passages[0], passages[-1]
     if first is last:
@@ -223,8 +262,8 @@ def _previews(passages: Sequence[Passage]) -> str:
     return f"{first.number}. {_preview(first)}{between} {last.number}. {_preview(last)}"
 
 
-def _preview(passage: Passage) -> str:
-    text = repr(passage.event["record"])
+def _preview(passage: Passage | Untaken) -> str:
+    text = repr(passage.record if isinstance(passage, Untaken) else passage.event["record"])
     return text if len(text) <= _PREVIEW else f"{text[: _PREVIEW - 1]}…"
 
 

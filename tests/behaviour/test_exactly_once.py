@@ -1,6 +1,7 @@
 """Did every record reach the backend, exactly once? What is judged, and the text of each verdict."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from http.client import HTTPConnection
 from typing import Any
@@ -10,12 +11,15 @@ import pytest
 from pytest_lambda_telemetry import (
     AsyncLambdaTelemetry,
     LambdaTelemetry,
+    LambdaTelemetryError,
     MisuseError,
     Retry,
     Settings,
     events,
 )
-from tests.support.helpers import Listener
+from pytest_lambda_telemetry.environment import over
+from pytest_lambda_telemetry.sandbox.assembly import assemble
+from tests.support.helpers import Listener, running
 
 LOST = (
     "    Lambda does not send again what was acknowledged: answer 200 once a batch is stored or forwarded, and send"
@@ -42,13 +46,14 @@ def listener(fake: LambdaTelemetry) -> Iterator[Listener]:
         yield made
 
 
-def send(fake: LambdaTelemetry, records: Sequence[object], name: str = "backend", **headers: str) -> int:
+def send(fake: LambdaTelemetry, records: Sequence[object] | bytes, name: str = "backend", **headers: str) -> int:
     """As an extension does: these records, in one request. A header's `_` stands for `-`."""
     backend = fake.backend(name)
     connection = HTTPConnection(backend.host, backend.port, timeout=20)
     try:
         named = {header.replace("_", "-"): value for header, value in headers.items()}
-        connection.request("POST", "/v1/logs", json.dumps(records), {"Content-Type": "application/json", **named})
+        body = records if isinstance(records, bytes) else json.dumps(records)
+        connection.request("POST", "/v1/logs", body, {"Content-Type": "application/json", **named})
         return connection.getresponse().status
     finally:
         connection.close()
@@ -120,7 +125,19 @@ def test_each_backend_has_idempotency_keys_of_its_own(fake: LambdaTelemetry, lis
     records = emit(fake, *fake.log_lines(1))
     send(fake, records, "a", Idempotency_Key="a")
     send(fake, records, "b", Idempotency_Key="a")
-    assert told(fake.assert_exactly_once)[0] == "not exactly once: of 1 record 0 arrived once, 1 is doubled"
+    assert {len(trail.seen) for trail in fake.ledger.trails()} == {2}
+    fake.assert_exactly_once()
+
+
+def test_an_extension_may_send_everything_to_several_backends(fake: LambdaTelemetry, listener: Listener) -> None:
+    records = emit(fake, *fake.log_lines(2))
+    send(fake, records, "a")
+    send(fake, records, "b")
+    fake.assert_exactly_once()
+    assert fake.ledger.doubled == ()
+    send(fake, records, "b")
+    assert told(fake.assert_exactly_once)[0] == "not exactly once: of 2 records 0 arrived once, 2 are doubled"
+    assert len(fake.ledger.doubled) == 2
 
 
 def test_what_was_pushed_counts(fake: LambdaTelemetry, listener: Listener) -> None:
@@ -371,13 +388,137 @@ def test_events_that_nobody_takes(fake: LambdaTelemetry) -> None:
     fake.backend()
     fake.emit(*map(events.function, fake.log_lines(2)))
     fake.end_init()
-    assert told(fake.assert_exactly_once) == ["2 events were emitted, but nothing was subscribed"]
+    assert told(fake.assert_exactly_once) == [
+        "not exactly once: of 2 records 0 arrived once, 2 are lost",
+        "  emitted, and nobody was subscribed to it (2 records):",
+        "    1. 'line 00000001', 2. 'line 00000002': emitted at +0.000 s",
+    ]
 
 
 def test_a_long_record_is_cut_in_the_text(fake: LambdaTelemetry, listener: Listener) -> None:
     fake.backend()
     emit(fake, "x" * 1_000)
     assert told(fake.assert_exactly_once)[2].startswith(f"    1. '{'x' * 58}…: emitted at")
+
+
+def test_records_of_a_type_that_nobody_has_asked_for(fake: LambdaTelemetry) -> None:
+    fake.backend()
+    with Listener() as listener:
+        fake.subscribe(listener.uri, types=["platform"])
+        fake.invoke(logs=fake.log_lines(1))
+        assert told(fake.assert_exactly_once)[1] == "  emitted, and nobody was subscribed to it (1 record):"
+        assert told(lambda **options: fake.assert_exactly_once(to="test-extension", **options)) == [
+            "to='test-extension' was sent none of the records of 'function': it takes others only"
+        ]
+
+
+def test_records_of_an_environment_in_which_nobody_subscribes(fake: LambdaTelemetry, listener: Listener) -> None:
+    send(fake, emit(fake, *fake.log_lines(1)))
+    fake.restart()
+    fake.invoke(logs=fake.log_lines(1))
+    assert told(fake.assert_exactly_once)[:2] == [
+        "not exactly once: of 2 records 1 arrived once, 1 is lost",
+        "  emitted, and nobody was subscribed to it (1 record):",
+    ]
+
+
+def test_a_request_that_is_not_answered_yet_is_waited_for(fake: LambdaTelemetry, listener: Listener) -> None:
+    records = emit(fake, *fake.log_lines(1))
+    send(fake, records)
+    backend = fake.backend()
+    backend.hold()
+    with running(lambda: send(fake, records)):
+        backend.wait_for(2)
+        releasing = threading.Timer(0.05, backend.release)
+        releasing.start()
+        assert told(fake.assert_exactly_once, timeout=20)[0].endswith("0 arrived once, 1 is doubled")
+        releasing.join()
+
+
+def test_what_a_backend_has_forgotten_was_not_seen(fake: LambdaTelemetry, listener: Listener) -> None:
+    records = emit(fake, *fake.log_lines(2))
+    send(fake, records)
+    fake.backend().reset()
+    assert told(fake.assert_exactly_once)[0] == "not exactly once: of 2 records 0 arrived once, 2 are lost"
+    send(fake, records)
+    fake.assert_exactly_once()
+    assert fake.ledger.lost == fake.ledger.doubled == ()
+
+
+FORMS: dict[str, Callable[[str], bytes]] = {
+    "as it is": lambda record: record.encode(),
+    "NDJSON": lambda record: f"{record}\n{{}}".encode(),
+    "in JSON": lambda record: json.dumps([{"record": record}]).encode(),
+    "JSON in JSON": lambda record: json.dumps({"payload": json.dumps([{"record": record}])}).encode(),
+    "one after the other": lambda record: b"".join(json.dumps({"event": one}).encode() for one in ("x", record)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("record", ['{"level": "info", "msg": "one 1"}\n', '"quoted one"', "12345678", 'say "grün"'])
+def test_a_line_is_found_in_whatever_form(fake: LambdaTelemetry, listener: Listener, form: str, record: str) -> None:
+    emit(fake, record)
+    send(fake, FORMS[form](record.rstrip("\n")))
+    fake.assert_exactly_once()
+
+
+def test_an_object_that_repeats_its_message_is_one_record(fake: LambdaTelemetry, listener: Listener) -> None:
+    record = {"level": "ERROR", "message": "boom 1", "errorMessage": "boom 1", "stackTrace": ["Error: boom 1"]}
+    emit(fake, record)
+    send(fake, [{"type": "function", "record": record}])
+    fake.assert_exactly_once()
+
+
+def test_a_record_in_several_forms_is_doubled_and_the_text_says_what_may_be_behind_it(
+    fake: LambdaTelemetry, listener: Listener
+) -> None:
+    (line,) = emit(fake, *fake.log_lines(1))
+    send(fake, [{"body": line, "attributes": {"original": line}}])
+    assert told(fake.assert_exactly_once)[-2:] == [
+        DOUBLED,
+        "    One that is found several times in one request may be sent in several forms: key= says what each is known"
+        " by there, and seen= what to look at.",
+    ]
+
+
+def test_two_extensions_and_one_backend(fake: LambdaTelemetry, listener: Listener) -> None:
+    with Listener() as other:
+        fake.subscribe(other.uri, types=["function"], name="other", buffering={"timeoutMs": 100})
+        records = emit(fake, *fake.log_lines(1))
+        send(fake, records)
+        send(fake, records)
+        assert told(lambda **options: fake.assert_exactly_once(to="other", **options))[-1] == (
+            "    Several extensions take these records ('other', 'test-extension'): say with seen= what the one in"
+            " question sends to."
+        )
+
+
+@pytest.mark.parametrize("limit", range(3, 60, 3))
+def test_what_the_journal_has_forgotten_is_never_judged(limit: int) -> None:
+    sandbox = assemble(Settings(strict=False), limit=limit)
+    fake = over(sandbox)
+    try:
+        backend = fake.backend()
+        with Listener() as listener:
+            fake.subscribe(listener.uri, types=["function"], buffering={"timeoutMs": 100})
+            emit(fake, *fake.log_lines(3))  # which is lost
+            for _ in range(12):
+                fake.freeze()
+                fake.thaw()
+                send(fake, ["something else"])
+            for seen in (None, [b""]):
+                with pytest.raises((LambdaTelemetryError, AssertionError)) as caught:
+                    fake.assert_exactly_once(seen=seen, timeout=0)
+                forgets = sandbox.journal.forgotten > 0
+                assert isinstance(caught.value, LambdaTelemetryError) == forgets
+                assert not forgets or str(caught.value).endswith(
+                    " let go to keep it within its limit, so nobody can say what became of every record; raise"
+                    " lambda_telemetry_journal_limit in pytest's ini file"
+                )
+            assert bool(fake.ledger.forgotten) == forgets
+            assert backend.requests
+    finally:
+        sandbox.end()
 
 
 # -- misuse ------------------------------------------------------------------------------------------------------------
@@ -417,6 +558,7 @@ def test_records_that_two_subscriptions_take(fake: LambdaTelemetry, listener: Li
         ({"timeout": "x"}, "timeout='x' is not valid: it must be a number of seconds"),
         ({"key": "message"}, "key='message' is not valid: it must be a function from an event to str or bytes"),
         ({"key": lambda event: 5}, "key= returned 5 for the event {'time': "),
+        ({"types": ()}, "types=() is empty; pass a list of event types, such as ['function']"),
         ({"seen": 5}, "seen= has 5 (item 1), which holds no bytes; pass bytes, str or objects with .content or .body"),
         ({"seen": [None]}, "seen= has None (item 1), which holds no bytes; pass bytes, str or objects"),
     ],
@@ -433,6 +575,23 @@ def test_wrong_arguments(fake: LambdaTelemetry, listener: Listener, options: dic
 def test_how_many_lines(fake: LambdaTelemetry, n: Any) -> None:
     with pytest.raises(MisuseError, match="it must be a whole number, from 0 to 1,000,000"):
         fake.log_lines(n)
+
+
+def test_keys_that_tell_nothing_apart(fake: LambdaTelemetry, listener: Listener) -> None:
+    send(fake, emit(fake, *fake.log_lines(2)))
+    with pytest.raises(MisuseError) as caught:
+        fake.assert_exactly_once(key=lambda event: event["time"])
+    assert str(caught.value).startswith("two keys are '")
+    assert str(caught.value).endswith(
+        "', so they cannot be told apart at the backend; let key= return what tells them apart"
+    )
+
+
+def test_what_is_told_of_long_records_is_short(fake: LambdaTelemetry, listener: Listener) -> None:
+    send(fake, emit(fake, "x" * 100_000, "x" * 100_000))
+    with pytest.raises(MisuseError) as caught:
+        fake.assert_exactly_once()
+    assert len(str(caught.value)) < 600
 
 
 # -- the ledger --------------------------------------------------------------------------------------------------------
@@ -474,6 +633,15 @@ def test_every_state(fake: LambdaTelemetry, listener: Listener) -> None:
         "4    +0.300 s  'line 00000004'  test-extension  buffered               0",
     ]
     assert repr(fake.ledger) == "<Ledger of 4 records>"
+
+
+def test_records_that_cannot_be_told_apart_are_in_it(fake: LambdaTelemetry, listener: Listener) -> None:
+    send(fake, emit(fake, "hello", "hello", "hello world", None, "another"))
+    trails = fake.ledger.trails()
+    assert [(trail.state, len(trail.seen)) for trail in trails] == [("acknowledged", 0)] * 4 + [("arrived", 1)]
+    assert {trail.why for trail in trails[:4]} == {"it cannot be told from other records at the backend"}
+    assert fake.ledger.lost == fake.ledger.doubled == ()
+    assert "'hello world'" in str(fake.ledger)
 
 
 def test_it_stands_as_it_was_asked_for_of_requests(fake: LambdaTelemetry, listener: Listener) -> None:
