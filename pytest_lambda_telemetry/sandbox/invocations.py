@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from threading import Condition
 
@@ -11,9 +12,11 @@ from ..engine.run import Engine
 from ..engine.subscriber import Subscriber
 from ..engine.turns import Interrupted
 from ..model.errors import LambdaTelemetryError, MisuseError
+from ..model.event import Event
 from ..model.facts import AskedEarly
 from ..model.ports import Recorder
 from ..protocol.profiles import Profile
+from ..protocol.schema import Status
 from ..protocol.states import Phase, Trigger
 from ..settings import Settings
 from ..story.invocation import Invoked
@@ -24,6 +27,22 @@ from .stage import DEFAULT_INIT_MS, Stage
 from .waits import Waits
 
 _LEAST_MS = 1.0
+
+
+@dataclass(slots=True)
+class _Course:
+    """How far an invocation has come: `error_type` is the function's, `ran_ms` is known once runtimeDone is out."""
+
+    of: Invoked
+    started_us: int
+    limit_us: int
+    error_type: str | None
+    ran_ms: float | None = None
+    reported: bool = False
+
+    def error_as(self, status: Status) -> str | None:
+        """The error type that goes with this status."""
+        return self.error_type if status in ("error", "failure") else None
 
 
 class Invocations:
@@ -58,10 +77,11 @@ class Invocations:
         self._count = 0
         self._running = 0
         self._ended_with = ""
+        self._cut_short = ""  # the invocation before, where nobody has waited for the extensions' next since
 
     def begin_anew(self) -> None:
         """Another execution environment, in which nothing has failed yet."""
-        self._ended_with = ""
+        self._ended_with = self._cut_short = ""
 
     @contextmanager
     def invocation(self, options: InvocationOptions) -> Iterator[Invocation]:
@@ -70,26 +90,24 @@ class Invocations:
         with hold("invocation()"):
             engine.catch_up()
             invocation = self._begin(options)
-        of = self._invoked(invocation, options)
         started_us = engine.clock.elapsed_us
-        error_type = options.get("error_type")
+        limit_us = started_us + round(self._settings.timeout_s * 1_000_000)
+        course = _Course(self._invoked(invocation, options), started_us, limit_us, options.get("error_type"))
         engine.outbox.collect(invocation.attempted)
         try:
-            with hold("invocation()"):
-                self._stage.carry_out(of.begun())
             try:
+                with hold("invocation()"):
+                    self._stage.carry_out(course.of.begun())
                 yield invocation
             except Exception as error:
                 if not isinstance(error, LambdaTelemetryError | Interrupted):  # else it is the test's own mistake
                     invocation.status = "error"
-                    error_type = f"Function.{type(error).__name__}"
+                    course.error_type = f"Function.{type(error).__name__}"
                 raise
             finally:
                 invocation.over = True
                 with hold("invocation()"):
-                    engine.catch_up()
-                    if self._phases.phase is Phase.INVOKE:  # else it was shut down inside the block
-                        self._end(invocation, of, started_us, error_type, options)
+                    self._end_in_any_case(invocation, course, options)
         finally:
             engine.outbox.stop_collecting(invocation.attempted)
             self._running -= 1
@@ -110,6 +128,8 @@ class Invocations:
             deadline = self._moments.now + timedelta(seconds=self._settings.timeout_s)
         except OverflowError:
             raise MisuseError("the deadline of this invocation would be past the year 9999, where dates end") from None
+        if self._cut_short and self._phases.phase is Phase.IDLE:
+            self._await_end_of_cut_short()
         if not (self._running and self._profile.managed_instances):
             self._phases.move(Trigger.INVOCATION_START)
         self._running += 1
@@ -132,22 +152,50 @@ class Invocations:
             managed=self._profile.managed_instances,
         )
 
-    def _end(
-        self,
-        invocation: Invocation,
-        of: Invoked,
-        started_us: int,
-        error_type: str | None,
-        options: InvocationOptions,
-    ) -> None:
+    def _end_in_any_case(self, invocation: Invocation, course: _Course, options: InvocationOptions) -> None:
+        """End it, unless it was shut down inside its block; one that is cut short is told to its end all the same."""
+        try:
+            self._engine.catch_up()
+            if self._phases.phase is Phase.INVOKE:
+                self._end(invocation, course, options)
+        except Interrupted:
+            if self._phases.phase is Phase.INVOKE:
+                self._tell_rest(invocation, course)
+            raise
+
+    def _tell_rest(self, invocation: Invocation, course: _Course) -> None:
+        """What is left to be told of an invocation that is cut short: buffered, and nothing is waited for."""
+        of, status, error_type = course.of, invocation.status, course.error_as(invocation.status)
+        rest: list[Event] = []
+        if course.ran_ms is None:
+            course.ran_ms = max(0, min(self._engine.clock.elapsed_us, course.limit_us) - course.started_us) / 1000
+            rest += of.runtime_done(status, error_type, course.ran_ms)
+        if not course.reported:
+            init_ms = self._stage.take_charged_init_ms()
+            rest.append(of.report(status, error_type, course.ran_ms, init_duration_ms=init_ms))
+        self._engine.emit(rest, deliver=False)
+        self._stage.freeze()
+        self._cut_short = "" if of.managed else invocation.request_id
+
+    def _await_end_of_cut_short(self) -> None:
+        """Serve the extensions of the invocation that was cut short until they ask: only then is there another one."""
+        self._stage.thaw()
+        limit_us = self._engine.clock.elapsed_us + round(self._settings.timeout_s * 1_000_000)
+        try:
+            self._stage.serve_until_asked(f"invocation {self._cut_short}, which was cut short", limit_us)
+        except Interrupted:
+            self._stage.freeze()
+            raise
+        self._cut_short = ""
+
+    def _end(self, invocation: Invocation, course: _Course, options: InvocationOptions) -> None:
         engine, clock, stage = self._engine, self._engine.clock, self._stage
-        limit_us = started_us + round(self._settings.timeout_s * 1_000_000)
-        ran_ms = self._let_run(invocation, started_us, limit_us, options.get("duration_ms"))
-        if invocation.status not in ("error", "failure"):
-            error_type = None
+        of, limit_us = course.of, course.limit_us
+        ran_ms = self._let_run(invocation, course, options.get("duration_ms"))
         if of.managed:
-            report = of.report(invocation.status, error_type, ran_ms, init_duration_ms=stage.take_charged_init_ms())
-            stage.carry_out([report])
+            course.ran_ms, course.reported = ran_ms, True
+            error_type, init_ms = course.error_as(invocation.status), stage.take_charged_init_ms()
+            stage.carry_out([of.report(invocation.status, error_type, ran_ms, init_duration_ms=init_ms)])
             self._let_telemetry_out(limit_us)
             return
         overhead_ms, done_us = options.get("overhead_ms"), clock.elapsed_us
@@ -159,12 +207,13 @@ class Invocations:
             )
         if overhead_ms == 0 and not waiting:
             stage.freeze()
-        stage.carry_out(of.runtime_done(invocation.status, error_type, ran_ms))
+        course.ran_ms = ran_ms
+        stage.carry_out(of.runtime_done(invocation.status, course.error_as(invocation.status), ran_ms))
         marks = engine.marks()
         late = stage.serve_until_asked(when, limit_us) if waiting else []
         if late:
             engine.advance(max(0, limit_us - clock.elapsed_us))
-            invocation.status, invocation.outcome, error_type = "timeout", "extension-timeout", None
+            invocation.status, invocation.outcome = "timeout", "extension-timeout"
         asked_us = min(clock.elapsed_us, limit_us)  # what passes from here on is for delivery alone
         if overhead_ms != 0 and not late:
             until_us = limit_us if overhead_ms is None else min(limit_us, done_us + round(overhead_ms * 1000))
@@ -173,11 +222,12 @@ class Invocations:
             self._note_early(invocation, marks, limit_us)
         report = of.report(
             invocation.status,
-            error_type,
+            course.error_as(invocation.status),
             ran_ms,
             round(max(0, asked_us - done_us) / 1000, 3) if any(not one.stand_in for one in self._extensions) else None,
             init_duration_ms=stage.take_charged_init_ms(),
         )
+        course.reported = True
         stage.carry_out([report, *of.closed()])
 
     def _note_early(self, invocation: Invocation, marks: dict[Subscriber, int], limit_us: int) -> None:
@@ -189,9 +239,10 @@ class Invocations:
                 if asked and left > 0 and waiting[0].due_us <= limit_us and not waiting[0].attempts:
                     self._journal.add(AskedEarly(subscriber.name, invocation.request_id, left))
 
-    def _let_run(self, invocation: Invocation, started_us: int, limit_us: int, duration_ms: float | None) -> float:
+    def _let_run(self, invocation: Invocation, course: _Course, duration_ms: float | None) -> float:
         """Let the function run for as long as it was to, at most until its time-out; how long it ran, in ms."""
         engine, clock = self._engine, self._engine.clock
+        started_us, limit_us = course.started_us, course.limit_us
         least_us = round((_LEAST_MS if duration_ms is None else duration_ms) * 1000)
         if invocation.status == "timeout":
             least_us = max(least_us, limit_us - started_us)

@@ -32,6 +32,7 @@ from pytest_lambda_telemetry import (
 )
 from pytest_lambda_telemetry.aio import alongside
 from tests.support.helpers import EXTENSION, IDENTIFIER, TELEMETRY, Listener, subscribe_body
+from tests.support.living import Living, living
 
 COROUTINES = {
     *("wait_for_extension", "wait_for_subscription", "wait_until_ready", "wait_until", "emit", "push", "advance"),
@@ -490,6 +491,53 @@ async def test_an_invocation_cancelled_inside_its_block_is_over(async_lambda_tel
         with pytest.raises(MisuseError):
             seen[0].log("too late")
         assert (await env.invoke()).outcome == "completed"
+
+
+async def cancelled_inside(env: AsyncLambdaTelemetry, request_id: str) -> None:
+    """An invocation that is cancelled in its block."""
+    inside = asyncio.Event()
+
+    async def invoke() -> None:
+        async with env.invocation(request_id=request_id):
+            inside.set()
+            await asyncio.Event().wait()
+
+    invoking = asyncio.create_task(invoke())
+    await inside.wait()
+    await cancel(invoking)
+
+
+@pytest.mark.asyncio
+async def test_an_invocation_cancelled_inside_its_block_is_told_to_its_end(
+    async_lambda_telemetry: AsyncLambdaTelemetry,
+) -> None:
+    env = async_lambda_telemetry
+    with living() as make:
+        extension: Living = make(on_event=lambda _: extension.wait_for("platform.runtimeDone", len(extension.told)))
+        await env.wait_until_ready()
+        await cancelled_inside(env, "first")
+        async with env.invocation(request_id="second") as second:
+            second.log("hello")
+        await env.shutdown()
+        assert second.outcome == "completed"
+        assert [told.get("requestId") for told in extension.told] == ["first", "second", None]
+        for kind in ("platform.start", "platform.runtimeDone", "platform.report"):
+            assert [record["requestId"] for record in extension.of(kind)] == ["first", "second"]
+        assert [record["status"] for record in extension.of("platform.report")] == ["success", "success"]
+
+
+@pytest.mark.asyncio
+async def test_an_invocation_waits_for_the_extensions_of_one_that_was_cancelled() -> None:
+    may_ask = threading.Event()
+    with living() as make:
+        async with AsyncLambdaTelemetry(Settings(timeout_s=0.1, extension_timeout_s=0.1)) as env:
+            make(on_event=lambda _: may_ask.wait(10))
+            await env.wait_until_ready()
+            await cancelled_inside(env, "first")
+            await env.invoke()
+            with pytest.raises(ProtocolViolation, match="of invocation first, which was cut short"):
+                env.check()
+            may_ask.set()
 
 
 @pytest.mark.asyncio
