@@ -11,7 +11,7 @@ from ..engine.moments import Moments
 from ..engine.run import Engine
 from ..engine.subscriber import Subscriber
 from ..engine.turns import Interrupted
-from ..model.errors import LambdaTelemetryError, MisuseError
+from ..model.errors import LambdaTelemetryError, LambdaTelemetryWarning, MisuseError
 from ..model.event import Event
 from ..model.facts import AskedEarly
 from ..model.ports import Recorder
@@ -27,6 +27,8 @@ from .stage import DEFAULT_INIT_MS, Stage
 from .waits import Waits
 
 _LEAST_MS = 1.0
+_TESTS_OWN = (LambdaTelemetryError, LambdaTelemetryWarning, Interrupted)
+"""What is raised in an invocation and is no error of the function; the warning, where a filter makes an error of it."""
 
 
 @dataclass(slots=True)
@@ -100,7 +102,7 @@ class Invocations:
                     self._stage.carry_out(course.of.begun())
                 yield invocation
             except Exception as error:
-                if not isinstance(error, LambdaTelemetryError | Interrupted):  # else it is the test's own mistake
+                if not isinstance(error, _TESTS_OWN):
                     invocation.status = "error"
                     course.error_type = f"Function.{type(error).__name__}"
                 raise

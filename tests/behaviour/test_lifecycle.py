@@ -865,7 +865,11 @@ def test_after_a_time_out_the_next_invocation_needs_a_new_environment(
     assert lambda_telemetry.invoke().outcome == "completed"
 
 
-@pytest.mark.parametrize("error", [MisuseError("no"), ProtocolViolation("no")], ids=["misuse", "violation"])
+@pytest.mark.parametrize(
+    "error",
+    [MisuseError("no"), ProtocolViolation("no"), LambdaTelemetryWarning("no")],
+    ids=lambda error: type(error).__name__,
+)
 def test_the_tests_own_mistake_is_no_error_of_the_function(
     extension: Make, lambda_telemetry: LambdaTelemetry, error: Exception
 ) -> None:
