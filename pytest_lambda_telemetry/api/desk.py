@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
-from threading import Condition
+from threading import Condition, Thread
 from typing import Protocol
 
 from ..model.facts import Called, Outcome, Refused, Registered, StoodIn, Stray, Subscribed, Unhandled
@@ -37,7 +37,7 @@ class Refusals(Protocol):
 class Reception(Protocol):
     """Told what a call leaves behind, once it is recorded. The lock is held."""
 
-    def called(self, fact: Called) -> None: ...
+    def called(self, fact: Called, thread: Thread | None) -> None: ...
     def stood_in(self, fact: StoodIn) -> None: ...
     def malformed(self, status: int, reason: str) -> None: ...
     def broke(self, reason: str) -> None: ...
@@ -46,9 +46,9 @@ class Reception(Protocol):
 class Desk:
     """Lambda's side of the Extensions, Telemetry and Logs APIs for one environment.
 
-    `lock` is the environment's; `is_stray` knows the identifiers of earlier tests, `outlived` their threads, by the
-    port they call from; within `one_moment` everything is recorded at the same time: one look at the clock for one
-    request.
+    `lock` is the environment's; `is_stray` knows the identifiers of earlier tests, `outlived` their threads, `thread`
+    those of this process by the port they call from; within `one_moment` everything is recorded at the same time: one
+    look at the clock for one request.
     """
 
     def __init__(
@@ -58,7 +58,8 @@ class Desk:
         profile: Profile,
         init_over: Callable[[], bool],
         is_stray: Callable[[str], bool],
-        outlived: Callable[[int], str],
+        thread: Callable[[int], Thread | None],
+        outlived: Callable[[Thread | None], str],
         one_moment: Callable[[], AbstractContextManager[datetime]],
         journal: Recorder,
         refusals: Refusals,
@@ -71,6 +72,7 @@ class Desk:
         self._profile = profile
         self._init_over = init_over
         self._identifier_is_stray = is_stray
+        self._thread = thread
         self._outlived = outlived
         self._one_moment = one_moment
         self._journal = journal
@@ -172,6 +174,8 @@ class Desk:
         request = call.request
         body = answer.refusal.written(self._profile) if answer.refusal else answer.body
         call.content.answer = body
+        addresses = request.addresses()
+        thread = self._thread(addresses[0][1]) if addresses else None
         fact = Called(
             who=answer.who or self._named(request) or "?",
             request=Request(
@@ -182,31 +186,26 @@ class Desk:
                 content=call.content,
             ),
             error=answer.error,
-            outcome=self._with_thread(answer.outcome, request),
+            outcome=self._with_thread(answer.outcome, self._outlived(thread)),
         )
         self._journal.add(fact)
-        self._reception.called(fact)
+        self._reception.called(fact, thread)
         return HttpResponse(status=answer.status, body=body, headers=answer.headers)
 
-    def _with_thread(self, outcome: Outcome, request: HttpRequest) -> Outcome:
+    def _with_thread(self, outcome: Outcome, outlived: str) -> Outcome:
         """What a call leaves behind, with the thread that made it, where that belongs to an earlier test."""
         match outcome:
             case Registered(extension):
                 registered = self._extensions.by_id(extension.extension_id)
-                if registered is not None and (thread := self._thread_of(request)):
-                    registered.outlived = thread
-                    return replace(outcome, outlived=thread)
+                if registered is not None and outlived:
+                    registered.outlived = outlived
+                    return replace(outcome, outlived=outlived)
             case Refused(who=str(who)) if outcome.route == "register":
                 holder = self._extensions.by_name(who)
-                return replace(outcome, outlived=self._thread_of(request), holder=holder.outlived if holder else "")
+                return replace(outcome, outlived=outlived, holder=holder.outlived if holder else "")
             case Refused(who=None):
-                return replace(outcome, outlived=self._thread_of(request))
+                return replace(outcome, outlived=outlived)
         return outcome
-
-    def _thread_of(self, request: HttpRequest) -> str:
-        """The thread that called, where it belongs to an earlier test."""
-        addresses = request.addresses()
-        return self._outlived(addresses[0][1]) if addresses else ""
 
     # -- without a socket ----------------------------------------------------------------------------------------------
 

@@ -84,10 +84,6 @@ class Lifetime:
         earlier = CLIENTS.started_in(thread) if thread in self._before else None
         return f"thread {thread.name!r}, which was started during {earlier}" if thread and earlier else ""
 
-    def client(self, port: int) -> str:
-        """The same of the thread that has opened a connection from this port."""
-        return self.outlived(CLIENTS.thread(port))
-
     def end(self) -> None:
         """The environment ends."""
         CLIENTS.left_behind(self._before, self._environment)

@@ -22,12 +22,12 @@ from ..engine.retention import DEFAULT_LIMIT, Retention
 from ..engine.run import Engine
 from ..engine.turns import Turns
 from ..host.addresses import own_address
-from ..host.clients import Lifetime
+from ..host.clients import CLIENTS, Lifetime
 from ..host.environ import lambda_variables
 from ..host.names import LOOPBACK, NAMES, SANDBOX_NAMES
 from ..host.threads import DEATH_WATCH
 from ..integrations import foreign_clock, passthrough, pytest_socket
-from ..model.facts import Dropped, Fact, Hinted, ThreadDied
+from ..model.facts import Asked, Dropped, Fact, Hinted, ThreadDied
 from ..model.records import Subscription
 from ..protocol import profiles
 from ..settings import Settings
@@ -37,6 +37,7 @@ from .arrivals import Arrivals
 from .audit import Audit
 from .backends import Backends
 from .children import Children
+from .excuses import Excuses
 from .invocations import Invocations
 from .listeners import Listeners
 from .origins import Origins
@@ -114,6 +115,8 @@ def _connect(
         recordings.take(fact)
         arrivals.take(fact)
         suspicions.take(fact)
+        if isinstance(fact, Asked):
+            excuses.accepted(fact.who)
         backends.take(fact)
         if isinstance(fact, Dropped):
             audit.dropped(fact)
@@ -125,7 +128,7 @@ def _connect(
     turns.at_end.append(sender.end_call)
     moments = Moments(clock, turns, lock)
     journal = Journal(moments.look, fold, retention)
-    extensions, phases = Extensions(), Phases(lock)
+    extensions, phases, excuses = Extensions(), Phases(lock), Excuses()
     violations = Violations(settings.strict)
     plan = Plan(seed)
     suspicions = Suspicions(lock, turns, plan, violations)
@@ -143,6 +146,7 @@ def _connect(
         extensions=extensions,
         phases=phases,
         violations=violations,
+        excuses=excuses,
         clock=clock,
         line_end=profiles.LINE_END.under(profile),
         address=address,
@@ -195,6 +199,7 @@ def _connect(
         engine=engine,
         children=children,
         violations=violations,
+        excuses=excuses,
     )
     extensions_api = ExtensionsApi(
         extensions,
@@ -213,7 +218,8 @@ def _connect(
         profile=profile,
         init_over=lambda: phases.init_over,
         is_stray=lambda identifier: phases.life == "closed" or IDENTIFIERS.is_retired(identifier),
-        outlived=lifetime.client,
+        thread=CLIENTS.thread,
+        outlived=lifetime.outlived,
         one_moment=moments.one,
         journal=journal,
         refusals=plan,
@@ -293,6 +299,7 @@ def _connect(
         backends=backends,
         children=children,
         violations=violations,
+        excuses=excuses,
         suspicions=suspicions,
         audit=audit,
         waits=waits,
@@ -360,7 +367,7 @@ def _open(sandbox: Sandbox, server: Server, undo: contextlib.ExitStack, lifetime
         name, outlived = thread.name if thread else "?", lifetime.outlived(thread)
         with sandbox.lock:
             sandbox.journal.add(ThreadDied(name, words, outlived))
-            if not sandbox.violations.ending and not outlived:
+            if not (sandbox.violations.ending or outlived or sandbox.excuses.thread(thread)):
                 sandbox.violations.add(describe_thread_death(name, words))
 
     DEATH_WATCH.add(thread_died)

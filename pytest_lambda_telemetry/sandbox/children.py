@@ -30,6 +30,7 @@ from ..model.facts import (
 from ..model.ports import OutputTaker, Recorder
 from ..real import Real
 from . import obituaries
+from .excuses import Excuses
 from .phases import Phases
 from .violations import Violations
 
@@ -66,6 +67,7 @@ class Children:
         extensions: Extensions,
         phases: Phases,
         violations: Violations,
+        excuses: Excuses,
         clock: Clock,
         line_end: str,
         address: str = LOOPBACK,
@@ -75,6 +77,7 @@ class Children:
         self._extensions = extensions
         self._phases = phases
         self._violations = violations
+        self._excuses = excuses
         self._clock = clock
         self._line_end = line_end
         self._address = address
@@ -219,7 +222,10 @@ class Children:
         process = self.of(name)
         if process is not None and process not in self._told:
             self._told.add(process)
-            running = process.returncode is None
+            self._blame_unregistered(process, when, running=process.returncode is None)
+
+    def _blame_unregistered(self, process: ExtensionProcess, when: str, *, running: bool) -> None:
+        if not self._excuses.extension(process.name):
             self._violations.add(obituaries.never_registered(process, when, running=running))
 
     def _may_write(self, process: ExtensionProcess) -> bool:
@@ -319,8 +325,7 @@ class Children:
                 elif process not in self._crashed:  # else it is known already
                     self._journal.add(ProcessEnded(process.name, process.returncode))
                 if unregistered:
-                    when = "before the environment ended"
-                    self._violations.add(obituaries.never_registered(process, when, running=running))
+                    self._blame_unregistered(process, "before the environment ended", running=running)
                 elif grace:
                     self._judge_end(process)
 
@@ -331,7 +336,7 @@ class Children:
             return
         if process.killed and not extension.overdue:
             self._violations.add(obituaries.killed(process, asked=extension.pending is None))
-        elif process.returncode and not process.killed:
+        elif process.returncode and not process.killed and not self._excuses.extension(process.name):
             self._violations.add(obituaries.ended_with_code(process))
 
     def kill(self) -> None:
@@ -353,9 +358,10 @@ class Children:
                     extension = self._extensions.by_name(process.name)
                     if extension is not None and not extension.failed:
                         extension.end()
-                        self._violations.add(obituaries.crashed(process))
-                        if self._violations.strict:  # else nobody is told, and a wait must end of it
-                            self._told.add(process)
+                        if not self._excuses.extension(process.name):
+                            self._violations.add(obituaries.crashed(process))
+                            if self._violations.strict:  # else nobody is told, and a wait must end of it
+                                self._told.add(process)
 
     def has_crashed(self, name: str) -> bool:
         """Its process ended by itself before SHUTDOWN: what came of that is no fault of its own."""
@@ -371,10 +377,12 @@ class Children:
         return None
 
     def _is_news(self, process: ExtensionProcess, name: str | None) -> bool:
-        told = process in self._told or (process in self._crashed and self._violations.strict)
+        blamed = process in self._crashed and self._violations.strict and not self._excuses.extension(process.name)
+        told = process in self._told or blamed
         return name is None and not told
 
     def obituary(self, process: ExtensionProcess) -> str:
         """How a process ended, for a message; from now on somebody was told."""
         self._told.add(process)
-        return obituaries.ended_by_itself(process)
+        excused = obituaries.EXCUSED if self._excuses.extension(process.name) else ""
+        return obituaries.ended_by_itself(process) + excused

@@ -2,6 +2,11 @@
 
 from ..host.process import ExtensionProcess, address_in_use
 
+EXCUSED = (
+    "\n  A call of it was refused before, as the test wanted (reject_next, expect_rejection): that it ends is no"
+    " violation."
+)
+
 
 def ended_by_itself(process: ExtensionProcess) -> str:
     """It ended before it was told to."""

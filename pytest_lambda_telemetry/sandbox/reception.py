@@ -1,6 +1,7 @@
 """What a call of an extension leaves behind, once it is answered and recorded: Lambda's own events, violations."""
 
 from collections.abc import Sequence
+from threading import Thread
 from typing import cast
 
 from ..engine.clock import Clock, from_us
@@ -19,6 +20,7 @@ from ..story import init
 from ..story.init import Init
 from .audit import describe_wrong_call
 from .children import Children
+from .excuses import Excuses
 from .violations import Violations
 
 
@@ -35,6 +37,7 @@ class Reception:
         engine: Engine,
         children: Children,
         violations: Violations,
+        excuses: Excuses,
     ) -> None:
         self._settings = settings
         self._seed = seed
@@ -44,13 +47,18 @@ class Reception:
         self._engine = engine
         self._children = children
         self._violations = violations
+        self._excuses = excuses
         self.init_started_us: int | None = None
         self.init_told = False  # by a script, or as Lambda's own
         self._environments = 1
 
-    def called(self, fact: Called) -> None:
-        """An extension's request was answered."""
+    def called(self, fact: Called, thread: Thread | None) -> None:
+        """An extension's request was answered; `thread` made it, where that is one of this process."""
         self._left(fact.outcome, stand_in=False)
+        if fact.request.status == 200:
+            self._excuses.accepted(fact.who, thread)
+        elif isinstance(fact.outcome, Refused) and self._violations.refused(fact.outcome):
+            self._excused(fact.outcome, thread)
         if fact.outcome is None and not self._violations.ending:
             text = describe_wrong_call(fact)
             if text is not None:
@@ -59,6 +67,13 @@ class Reception:
     def stood_in(self, fact: StoodIn) -> None:
         """The test acted as an extension; that brings none of Lambda's own events."""
         self._left(fact.outcome, stand_in=True)
+
+    def _excused(self, refused: Refused, thread: Thread | None) -> None:
+        """The test wants this call to be refused, whoever made it."""
+        names = [] if refused.who is None else [refused.who]
+        if thread is None and not any(map(self._children.of, names)):
+            names += [process.name for process in self._children]  # one of them, without its name
+        self._excuses.refused(names, thread)
 
     def malformed(self, status: int, reason: str) -> None:
         """A request that is none was answered with an error."""
@@ -86,8 +101,6 @@ class Reception:
                 state = profiles.STATE_AGAIN.under(self._profile)
                 if state is not None and not stand_in:
                     self._announce(subscription, state)
-            case Refused():
-                self._violations.refused(outcome)
 
     def _registered(self, registered: Registered) -> None:
         self._children.registered(registered.extension.name)
@@ -101,6 +114,7 @@ class Reception:
         """Another execution environment: its init has not begun."""
         self.init_started_us = None
         self.init_told = False
+        self._excuses.begin_anew()
         self._environments += 1
 
     @property

@@ -29,6 +29,7 @@ from .arrivals import Arrivals
 from .audit import Audit
 from .backends import Backends
 from .children import Children
+from .excuses import Excuses
 from .invocations import Invocations
 from .loops import in_event_loop
 from .outlook import outlook
@@ -75,6 +76,7 @@ class Sandbox:
     backends: Backends
     children: Children
     violations: Violations
+    excuses: Excuses
     suspicions: Suspicions
     audit: Audit
     waits: Waits

@@ -60,14 +60,16 @@ class Violations:
         self.ending = False  # the test is over: a call that comes too late for it was refused because of us
         self._texts: deque[str] = deque(maxlen=_KEPT)
 
-    def refused(self, refused: Refused) -> None:
-        """A call was refused: expected by a block around it, made up by the test, or a violation."""
-        covered = refused.injected or self.ending or bool(refused.outlived)  # the last: it is an earlier test's
+    def refused(self, refused: Refused) -> bool:
+        """A call was refused: a violation, unless the test wants it so; whether it does."""
+        wanted = refused.injected
         for expectation in self.expected:
             if expectation.route == refused.route:
-                covered = expectation.covers(refused.call) or covered
-        if not covered and refused.status < 500:
+                wanted = expectation.covers(refused.call) or wanted
+        too_late = self.ending or bool(refused.outlived)  # the test has ended, or it is an earlier one's
+        if not (wanted or too_late) and refused.status < 500:
             self.add(describe_refusal(CALLS[refused.route], refused))
+        return wanted
 
     def add(self, text: str) -> None:
         """Something the extension under test must not do."""
