@@ -234,6 +234,7 @@ class Stage:
     def _blame(self, name: str, when: str) -> None:
         seconds = self._settings.extension_timeout_s
         extension = self._extensions.by_name(name)
+        self._told_until.pop(name, None)  # it has been waited for
         with self._lock:
             self._journal.add(NeverAsked(name, extension is not None))
             if extension is None:
@@ -338,6 +339,7 @@ class Stage:
         if extension.stand_in or extension.failed or not (wants or all_polls) or extension in self._shutting_down:
             return
         self._shutting_down.add(extension)
+        self._told_until.pop(extension.name, None)
         deadline_ms = self._deadline_ms(extension, limit_ms)
         payload: dict[str, object] = {"eventType": "SHUTDOWN", "deadlineMs": deadline_ms, "shutdownReason": reason}
         with self._lock:

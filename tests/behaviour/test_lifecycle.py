@@ -21,7 +21,7 @@ from pytest_lambda_telemetry import (
     events,
 )
 from pytest_lambda_telemetry.protocol.schema import InitializationType, ShutdownReason
-from tests.support.helpers import EXTENSION, IDENTIFIER, Listener, call, subscribe, subscribe_body
+from tests.support.helpers import EXTENSION, IDENTIFIER, Listener, call, register, running, subscribe, subscribe_body
 from tests.support.living import Event, Living, Make, living
 
 START = "2026-01-01T00:00:00Z"
@@ -766,6 +766,63 @@ def test_managed_instances_have_no_invoke_no_runtime_done_and_no_freeze(
 def test_on_managed_instances_invoke_cannot_be_registered_for(lambda_telemetry: LambdaTelemetry) -> None:
     answer = call("POST", f"{EXTENSION}/register", {"events": ["INVOKE"]}, {"Lambda-Extension-Name": "ext"})
     assert (answer.status, answer.body["errorType"]) == (403, "Extension.InvalidEventType")
+
+
+@pytest.mark.lambda_telemetry(timeout_s=60)
+def test_shutdown_does_not_wait_for_one_that_got_it_during_the_last_delivery(lambda_telemetry: LambdaTelemetry) -> None:
+    told, returned = threading.Event(), threading.Event()
+    in_time: list[bool] = []
+
+    def answer(_number: int) -> int:
+        return 200 if not invoked or told.wait(30) else 500
+
+    invoked: list[str] = []
+    with Listener(answer) as listener:
+        identifier = register()
+        subscribe(identifier, subscribe_body(listener.port, buffering={"timeoutMs": 100}))
+
+        def run() -> None:
+            while (
+                call("GET", f"{EXTENSION}/event/next", headers={IDENTIFIER: identifier}).body["eventType"] == "INVOKE"
+            ):
+                pass
+            told.set()
+            in_time.append(returned.wait(8))
+
+        with running(run):
+            lambda_telemetry.wait_until_ready()
+            lambda_telemetry.invoke()
+            invoked.append("once")
+            lambda_telemetry.shutdown()
+            returned.set()
+    assert in_time == [True]
+
+
+@pytest.mark.lambda_telemetry(timeout_s=60, extension_timeout_s=0.1)
+def test_shutdown_does_not_wait_again_for_one_that_was_waited_for(
+    lambda_telemetry: LambdaTelemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    returned = threading.Event()
+    in_time: list[bool] = []
+    identifier = register()
+
+    def run() -> None:
+        call("GET", f"{EXTENSION}/event/next", headers={IDENTIFIER: identifier})
+        invoked.wait(30)
+        in_time.append(returned.wait(8))
+
+    invoked = threading.Event()
+    with running(run):
+        lambda_telemetry.wait_until_ready()
+        monkeypatch.setattr("pytest_lambda_telemetry.sandbox.stage._LONGEST_S", 0.1)
+        lambda_telemetry.invoke()
+        monkeypatch.undo()
+        invoked.set()
+        lambda_telemetry.shutdown()
+        returned.set()
+    assert in_time == [True]
+    with pytest.raises(ProtocolViolation, match="extension-timeout: extension 'ext' did not ask"):
+        lambda_telemetry.check()
 
 
 # -- the same in every run ---------------------------------------------------------------------------------------------
