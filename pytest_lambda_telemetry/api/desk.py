@@ -145,6 +145,9 @@ class Desk:
 
     def _serve(self, call: ApiCall, found: Found) -> Answer | Poll:
         scene, route = self._scene(), found.route
+        caller = self._extensions.by_id(calls.sender_id(call.request.headers))
+        if caller is not None:
+            caller.calls_on(self._thread_of(call.request))
         match route.name:
             case "register":
                 return self._extensions_api.register(call, scene)
@@ -174,8 +177,7 @@ class Desk:
         request = call.request
         body = answer.refusal.written(self._profile) if answer.refusal else answer.body
         call.content.answer = body
-        addresses = request.addresses()
-        thread = self._thread(addresses[0][1]) if addresses else None
+        thread = self._thread_of(request)
         fact = Called(
             who=answer.who or self._named(request) or "?",
             request=Request(
@@ -186,20 +188,27 @@ class Desk:
                 content=call.content,
             ),
             error=answer.error,
-            outcome=self._with_thread(answer.outcome, self._outlived(thread)),
+            outcome=self._with_thread(answer.outcome, thread),
         )
         self._journal.add(fact)
         self._reception.called(fact, thread)
         return HttpResponse(status=answer.status, body=body, headers=answer.headers)
 
-    def _with_thread(self, outcome: Outcome, outlived: str) -> Outcome:
+    def _thread_of(self, request: HttpRequest) -> Thread | None:
+        """The thread that called, where it is one of this process."""
+        addresses = request.addresses()
+        return self._thread(addresses[0][1]) if addresses else None
+
+    def _with_thread(self, outcome: Outcome, thread: Thread | None) -> Outcome:
         """What a call leaves behind, with the thread that made it, where that belongs to an earlier test."""
+        outlived = self._outlived(thread)
         match outcome:
             case Registered(extension):
                 registered = self._extensions.by_id(extension.extension_id)
-                if registered is not None and outlived:
+                if registered is not None:
+                    registered.calls_on(thread)
                     registered.outlived = outlived
-                    return replace(outcome, outlived=outlived)
+                return replace(outcome, outlived=outlived)
             case Refused(who=str(who)) if outcome.route == "register":
                 holder = self._extensions.by_name(who)
                 return replace(outcome, outlived=outlived, holder=holder.outlived if holder else "")

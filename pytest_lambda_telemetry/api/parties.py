@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from weakref import ReferenceType, ref
 
 from ..model.headers import Headers
 from ..model.records import Extension, Subscription
@@ -58,6 +59,10 @@ class LiveExtension:
     """By the fingerprint of the body that was accepted."""
     poll: Poll | None = None
     pending: tuple[Call, bytes] | None = None
+    thread: ReferenceType[threading.Thread] | None = None
+    """The thread of this process that made its last call."""
+    abandoned: bool = False
+    """That thread has died of an exception, and it has not called since: nobody waits for it."""
     overdue: bool = False
     """It was told of that it does not ask for its next event, and has not asked since."""
 
@@ -111,6 +116,14 @@ class LiveExtension:
         (call, payload), self.pending = self.pending, None
         self._moved(call)
         return payload
+
+    def calls_on(self, thread: threading.Thread | None) -> None:
+        """It makes a call, on this thread if that is one of this process."""
+        self.thread, self.abandoned = ref(thread) if thread is not None else None, False
+
+    def lose(self, thread: threading.Thread | None) -> None:
+        """This thread has died of an exception."""
+        self.abandoned = self.abandoned or (thread is not None and self.thread is not None and self.thread() is thread)
 
     def end(self) -> None:
         """Its process is gone."""

@@ -325,7 +325,7 @@ def _addresses(subscription: object, address: str, children: Children) -> tuple[
 def _may_be_starting(subscription: Subscription, extensions: Extensions, children: Children) -> bool:
     """Its extension subscribed by itself, and has not ended: it is about to listen, if it does not yet."""
     extension = extensions.by_id(subscription.extension_id)
-    if extension is None or extension.stand_in or extension.failed:
+    if extension is None or extension.stand_in or extension.failed or extension.abandoned:
         return False
     process = children.of(extension.name)
     return process is None or process.returncode is None
@@ -366,6 +366,8 @@ def _open(sandbox: Sandbox, server: Server, undo: contextlib.ExitStack, lifetime
     def thread_died(thread: threading.Thread | None, words: str) -> None:
         name, outlived = thread.name if thread else "?", lifetime.outlived(thread)
         with sandbox.lock:
+            for extension in sandbox.extensions:
+                extension.lose(thread)
             sandbox.journal.add(ThreadDied(name, words, outlived))
             if not (sandbox.violations.ending or outlived or sandbox.excuses.thread(thread)):
                 sandbox.violations.add(describe_thread_death(name, words))

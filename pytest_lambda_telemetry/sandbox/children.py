@@ -364,9 +364,9 @@ class Children:
                                 self._told.add(process)
 
     def has_crashed(self, name: str) -> bool:
-        """Its process ended by itself before SHUTDOWN: what came of that is no fault of its own."""
-        process = self.of(name)
-        return process is not None and process in self._crashed
+        """Its process ended by itself before SHUTDOWN, or its thread died: what came of that is no fault of its own."""
+        process, extension = self.of(name), self._extensions.by_name(name)
+        return (process is not None and process in self._crashed) or (extension is not None and extension.abandoned)
 
     def dead(self, name: str | None) -> ExtensionProcess | None:
         """One that has ended and for which a wait waits in vain; without `name` only one nobody was told of yet."""

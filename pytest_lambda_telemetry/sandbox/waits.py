@@ -100,7 +100,7 @@ class Waits:
     def late(self) -> list[str]:
         """The extensions that are alive and do not ask for their next event, those not registered yet among them."""
         with self._lock:
-            silent = [one.name for one in self._extensions if not (one.waiting or one.failed or self._dead(one.name))]
+            silent = [one.name for one in self._extensions if not (one.waiting or one.failed or self._gone(one))]
             return silent + [process.name for process in self._children.unregistered]
 
     def let_ask(self) -> list[str]:
@@ -219,9 +219,10 @@ class Waits:
         self._children.note_dead()
         return self._violations.unexpected is not None or self._children.dead(None) is not None
 
-    def _dead(self, name: str) -> bool:
-        process = self._children.of(name)
-        return process is not None and process.returncode is not None
+    def _gone(self, extension: LiveExtension) -> bool:
+        """The thread or the process that it ran in has ended."""
+        process = self._children.of(extension.name)
+        return extension.abandoned or (process is not None and process.returncode is not None)
 
     # -- what was seen instead -----------------------------------------------------------------------------------------
 
