@@ -3,11 +3,10 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from threading import Condition
 
 from .. import events
-from ..api.parties import Extensions
+from ..api.parties import Extensions, LiveExtension
 from ..engine.clock import Clock
 from ..engine.subscriber import Subscriber
 from ..host.addresses import LOOPBACK
@@ -32,7 +31,9 @@ from ..real import Real
 from . import obituaries
 from .excuses import Excuses
 from .phases import Phases
+from .started import Started
 from .violations import Violations
+from .wrapped import Wrapped
 
 _CHUNK_LINES, _CHUNK_BYTES = 500, 65_536  # a buffer that is not congested has room for so much, however it is escaped
 _LINE_COST = INBOX_BYTES // INBOX_LINES
@@ -43,17 +44,6 @@ _LOOK_S = 0.001
 _UNPROMPTED_S = 0.25  # what writes more often than that by itself is no loop
 _SETTLE_S = 0.02  # where the system does not tell who rests: a line may come just after the answer
 _GAP_S = 0.003  # and another line just after that
-
-
-@dataclass(frozen=True, slots=True)
-class _Started:
-    """How a process of this environment was started."""
-
-    argv: Sequence[str | os.PathLike[str]]
-    name: str
-    variables: Mapping[str, str]
-    cwd: str | os.PathLike[str] | None
-    layer: str | os.PathLike[str] | None
 
 
 class Children:
@@ -88,7 +78,8 @@ class Children:
         self._taken_in_call: Counter[ExtensionProcess] = Counter()
         self._moment_us = 0
         self._restless: set[ExtensionProcess] = set()  # they write in this call without a cause: no use to wait
-        self._started: dict[ExtensionProcess, _Started] = {}
+        self._started: dict[ExtensionProcess, Started] = {}
+        self.wrapped = Wrapped(lock, extensions)
         self.hints: set[str] = set()  # what the user should be told once
         self.stopped = False
 
@@ -119,7 +110,7 @@ class Children:
                 layer=layer,
             )
             self._all.append(process)
-            self._started[process] = _Started(argv, name, variables, cwd, layer)
+            self._started[process] = Started(argv, name, variables, cwd, layer)
             if resolution.hint is not None and resolution.hint not in self.hints:
                 self.hints.add(resolution.hint)
                 self._journal.add(Hinted(name, resolution.hint))
@@ -129,6 +120,7 @@ class Children:
     def start_again(self) -> None:
         """The next execution environment starts what the one before it had started."""
         ended, self._all = self._all, []  # how those ended is the earlier environment's
+        self.wrapped.begin_anew()
         for started in [self._started.pop(process) for process in ended]:
             self.run(
                 started.argv,
@@ -144,16 +136,29 @@ class Children:
 
     def of(self, name: str) -> ExtensionProcess | None:
         """The process that runs this extension, the latest of several; None if we started none."""
-        return next((process for process in reversed(self._all) if process.name == name), None)
+        named = next((process for process in reversed(self._all) if process.name == name), None)
+        return named or self.wrapped.process_of(name)
+
+    def extension_in(self, process: ExtensionProcess) -> LiveExtension | None:
+        """The extension that this process runs, if one has registered."""
+        return next((one for name in self.wrapped.names(process) if (one := self._extensions.by_name(name))), None)
+
+    def _excused(self, process: ExtensionProcess) -> bool:
+        return any(map(self._excuses.extension, self.wrapped.names(process)))
 
     @property
     def unregistered(self) -> list[ExtensionProcess]:
         """Those that run and have not registered yet."""
         return [one for one in self if not one.registered and one.returncode is None and not one.closed]
 
-    def registered(self, name: str) -> None:
-        """An extension of this name has registered; the caller holds the lock."""
+    def registered(self, name: str, *, wrapped: bool) -> None:
+        """An extension of this name has registered; the caller holds the lock.
+
+        `wrapped`: it is internal, and runs in no thread of ours; it may run in a child of another name.
+        """
         process = self.of(name)
+        if process is None and wrapped:
+            process = self.wrapped.registered(name, self.unregistered)
         if process is not None:
             process.registered = True
             return
@@ -225,7 +230,7 @@ class Children:
             self._blame_unregistered(process, when, running=process.returncode is None)
 
     def _blame_unregistered(self, process: ExtensionProcess, when: str, *, running: bool) -> None:
-        if not self._excuses.extension(process.name):
+        if not self._excused(process):
             self._violations.add(obituaries.never_registered(process, when, running=running))
 
     def _may_write(self, process: ExtensionProcess) -> bool:
@@ -331,12 +336,12 @@ class Children:
 
     def _judge_end(self, process: ExtensionProcess) -> None:
         """An extension that was told of the shutdown, and had time to end: did it, and well? The lock is held."""
-        extension = self._extensions.by_name(process.name)
+        extension = self.extension_in(process)
         if extension is None or extension.failed or "SHUTDOWN" not in extension.events or process in self._crashed:
             return
         if process.killed and not extension.overdue:
             self._violations.add(obituaries.killed(process, asked=extension.pending is None))
-        elif process.returncode and not process.killed and not self._excuses.extension(process.name):
+        elif process.returncode and not process.killed and not self._excused(process):
             self._violations.add(obituaries.ended_with_code(process))
 
     def kill(self) -> None:
@@ -355,10 +360,10 @@ class Children:
                 self._crashed.add(process)
                 with self._lock:
                     self._journal.add(ProcessEnded(process.name, process.returncode))
-                    extension = self._extensions.by_name(process.name)
+                    extension = self.extension_in(process)
                     if extension is not None and not extension.failed:
                         extension.end()
-                        if not self._excuses.extension(process.name):
+                        if not self._excused(process):
                             self._violations.add(obituaries.crashed(process))
                             if self._violations.strict:  # else nobody is told, and a wait must end of it
                                 self._told.add(process)
@@ -372,17 +377,17 @@ class Children:
         """One that has ended and for which a wait waits in vain; without `name` only one nobody was told of yet."""
         for process in self:
             gone = process.returncode is not None
-            if gone and ((process is self.of(process.name) and process.name == name) or self._is_news(process, name)):
+            if gone and ((name is not None and process is self.of(name)) or self._is_news(process, name)):
                 return process
         return None
 
     def _is_news(self, process: ExtensionProcess, name: str | None) -> bool:
-        blamed = process in self._crashed and self._violations.strict and not self._excuses.extension(process.name)
+        blamed = process in self._crashed and self._violations.strict and not self._excused(process)
         told = process in self._told or blamed
         return name is None and not told
 
     def obituary(self, process: ExtensionProcess) -> str:
         """How a process ended, for a message; from now on somebody was told."""
         self._told.add(process)
-        excused = obituaries.EXCUSED if self._excuses.extension(process.name) else ""
+        excused = obituaries.EXCUSED if self._excused(process) else ""
         return obituaries.ended_by_itself(process) + excused

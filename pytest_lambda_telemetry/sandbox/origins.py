@@ -17,9 +17,13 @@ class Origins:
         None where that is not certain: an extension of this process, a machine that does not tell, and a child that
         has registered already and now does so once more.
         """
-        waiting = {process.pid: process.name for process in self._children.unregistered}
-        if not waiting or set(waiting.values()) == {name}:  # as a rule: nothing to find out
+        waiting = {process.pid: process for process in self._children.unregistered}
+        if not waiting or {process.name for process in waiting.values()} == {name}:  # as a rule: nothing to find out
             return None
         addresses = request.addresses()
         holders = held_by(*addresses, waiting) if addresses else []
-        return waiting[holders[0]] if len(holders) == 1 else None
+        if len(holders) != 1:
+            return None
+        process = waiting[holders[0]]
+        self._children.wrapped.saw(name, process)  # it may be an internal extension
+        return process.name

@@ -54,7 +54,7 @@ class Reception:
 
     def called(self, fact: Called, thread: Thread | None) -> None:
         """An extension's request was answered; `thread` made it, where that is one of this process."""
-        self._left(fact.outcome, stand_in=False)
+        self._left(fact.outcome, stand_in=False, thread=thread)
         if fact.request.status == 200:
             self._excuses.accepted(fact.who, thread)
         elif isinstance(fact.outcome, Refused) and self._violations.refused(fact.outcome):
@@ -88,10 +88,11 @@ class Reception:
         """The server failed while it answered a request."""
         self._violations.add(f"pytest-lambda-telemetry itself failed while it answered a request: {reason}")
 
-    def _left(self, outcome: Outcome, *, stand_in: bool) -> None:
+    def _left(self, outcome: Outcome, *, stand_in: bool, thread: Thread | None = None) -> None:
         match outcome:
             case Registered() if not stand_in:
-                self._registered(outcome)
+                self._children.registered(outcome.extension.name, wrapped=outcome.internal and thread is None)
+                self._registered()
             case Subscribed(subscription, again=False):
                 view = view_of(subscription, self._settings, managed=self._profile.managed_instances)
                 self._engine.subscribe(subscription, view)
@@ -102,8 +103,7 @@ class Reception:
                 if state is not None and not stand_in:
                     self._announce(subscription, state)
 
-    def _registered(self, registered: Registered) -> None:
-        self._children.registered(registered.extension.name)
+    def _registered(self) -> None:
         if self.init_started_us is None:
             self.init_started_us = self._clock.elapsed_us
             if not self.init_told:

@@ -221,6 +221,8 @@ class Stage:
         if self._phases.ending:
             return []
         late = self._waits.all_waiting(self._settings.extension_timeout_s, self._told_within_reason())
+        if self._phases.phase is Phase.INIT and self._children.wrapped.await_own_names():
+            late = self._waits.all_waiting(self._settings.extension_timeout_s)
         self._engine.turns.check()
         for name in late:
             self._blame(name, when)
@@ -362,9 +364,11 @@ class Stage:
 
     def _may_end_by_itself(self, process: ExtensionProcess, *, all_polls: bool) -> bool:
         """It is told of the shutdown, or on its way out already; it may have registered under another name."""
-        extension = self._extensions.by_name(process.name)
+        extension = self._children.extension_in(process)
         if extension is None:
             return any(not one.stand_in and self._children.of(one.name) is None for one in self._extensions)
+        if extension.name != process.name:  # a runtime's wrapper, which Lambda gives no time
+            return False
         return all_polls or extension.failed or "SHUTDOWN" in extension.events
 
     def _shutdown_limit_ms(self) -> int:
