@@ -150,7 +150,7 @@ class Engine:
     @property
     def congested(self) -> bool:
         """A subscriber of output has a full batch to be sent first, or more output would find no room."""
-        return any(one.buffer.has_full_batch for one in self.subscribers if one.takes("extension"))
+        return any(one.buffer.has_full_batch for one in self.subscribers if one.takes("extension") and not one.ended)
 
     def _spread(self, events: Sequence[Event], *, deliver: bool, source: str, generation: int = UNPROMPTED) -> None:
         with self._lock:
@@ -172,10 +172,10 @@ class Engine:
         if len(self._views) == 1:  # as a rule
             view = self._views[0]
             encoded[view] = shown = encode_events(events, stamp, view, numbers)
-            plan = [(one, one.select(shown)) for one in self.subscribers]
+            plan = [(one, one.select(shown)) for one in self.subscribers if not one.ended]
         else:
             encoded = {view: encode_events(events, stamp, view, numbers) for view in self._views}
-            plan = [(one, one.select(encoded[one.view])) for one in self.subscribers]
+            plan = [(one, one.select(encoded[one.view])) for one in self.subscribers if not one.ended]
         size = None
         if self.init_telemetry.open:
             shared = encoded.get(WHOLE)
@@ -247,12 +247,13 @@ class Engine:
     def delivered(self, marks: dict[Subscriber, int]) -> bool:
         """Everything a subscriber had taken at its mark has arrived or was given up."""
         with self._lock:
-            return all(one.buffer.settled >= mark for one, mark in marks.items())
+            return all(one.ended or one.buffer.settled >= mark for one, mark in marks.items())
 
     def flush(self, subscribers: Sequence[Subscriber]) -> None:
         """Deliver what is buffered now; a subscriber whose batch fails keeps the rest, in order."""
         with self._lock:  # what a child writes meanwhile is not waited for: a feedback loop has no end
-            goals = {one: one.buffer.batch_count + bool(one.buffer.lost_records) for one in subscribers}
+            there = [one for one in subscribers if not one.ended]
+            goals = {one: one.buffer.batch_count + bool(one.buffer.lost_records) for one in there}
         for subscriber, goal in goals.items():
             for _ in range(goal):
                 self.turns.check()
@@ -309,7 +310,7 @@ class Engine:
 
     def _is_last(self) -> bool:
         """Nothing else waits to be sent: only what this batch has caused could come yet."""
-        return not self._filling and all(one.buffer.empty for one in self.subscribers)
+        return not self._filling and all(one.ended or one.buffer.empty for one in self.subscribers)
 
     def _announce_loss(self, subscriber: Subscriber) -> None:
         loss = subscriber.buffer.loss_to_announce

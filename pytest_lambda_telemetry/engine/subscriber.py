@@ -34,6 +34,8 @@ class Subscriber:
         self.view = view
         self.buffer = Buffer(subscription.buffering)
         self.in_flight: SentBatch | None = None
+        self.ended = False
+        """Its extension has ended: it gets nothing any more, and what it has not got is lost."""
         self._wanted = frozenset(subscription.types)
         self._cuts_at = subscription.buffering.max_bytes if cut else None
 
@@ -83,7 +85,7 @@ def next_due(subscribers: Iterable[Subscriber]) -> tuple[int, Subscriber] | None
     """
     earliest: tuple[int, Subscriber] | None = None
     for subscriber in subscribers:
-        due_us = subscriber.buffer.due_us
+        due_us = None if subscriber.ended else subscriber.buffer.due_us
         if due_us is not None and (earliest is None or due_us < earliest[0]):
             earliest = due_us, subscriber
     return earliest

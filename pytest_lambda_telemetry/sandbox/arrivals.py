@@ -25,6 +25,7 @@ from ..views.assertions import Outstanding
 
 _KEPT_LOSSES = 1_000
 """Of one subscription: batches that were given up and are told one by one."""
+_ENDED = "not delivered when its execution environment ended"
 _REMEMBERED = 20
 """Of how many lost events of a kind the types are looked up."""
 
@@ -85,7 +86,7 @@ class Arrivals:
             self.past.append(of)
             for batch in subscriber.buffer.waiting:
                 last = self._failed.pop(subscriber.in_flight, None) if batch.attempts and subscriber.in_flight else None
-                why = f"{f'{_tried(last)}, ' if last else ''}not delivered when its execution environment ended"
+                why = f"{f'{_tried(last)}, ' if last else ''}{_ENDED}"
                 self._lost(of, batch, _Loss("dropped", why, types=tuple(batch.types)), len(batch.types), ())
 
     def _dropped(self, fact: Dropped) -> None:
@@ -147,7 +148,10 @@ class Arrivals:
         for batch in subscriber.buffer.waiting:
             due = _due(batch.due_us - now_us, frozen=frozen)
             last = self._failed.get(subscriber.in_flight) if batch.attempts and subscriber.in_flight else None
-            if batch.attempts > (last.number if last else 0):
+            if subscriber.ended:
+                state = "dropped"
+                why = alone = f"{f'{_tried(last)}, ' if last else ''}{_ENDED}"
+            elif batch.attempts > (last.number if last else 0):
                 state, why = "in flight", f"attempt {batch.attempts} is not answered yet"
                 alone = why
             elif last is not None:

@@ -31,19 +31,19 @@ def outlook(
         ],
         faults=[] if ended else [Fault(one.said, one.times, one.used) for one in plan.asked_for],
         frozen=frozen,
-        ended=ended,
     )
 
 
 def _waiting(subscriber: Subscriber, recordings: Recordings, now_us: int, *, ended: bool) -> Iterator[Waiting]:
     batches, name, sent = subscriber.buffer.waiting, subscriber.name, subscriber.in_flight
+    ended = ended or subscriber.ended
     attempts = recordings.progress(sent).attempts if sent is not None and not ended else ()
     if attempts:
         head, batches = batches[0], batches[1:]
         yield Waiting(name, len(head.parts), head.due_us - now_us, head.attempts, _ended(attempts[-1]))
     if batches:
         count = sum(len(batch.parts) for batch in batches)
-        yield Waiting(name, count, batches[0].due_us - now_us, behind=bool(attempts))
+        yield Waiting(name, count, batches[0].due_us - now_us, behind=bool(attempts), ended=ended)
 
 
 def _ended(attempt: Attempt) -> str:

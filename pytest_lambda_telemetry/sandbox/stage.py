@@ -113,7 +113,7 @@ class Stage:
             case Shutdown():
                 if by == SCRIPT:
                     self._note_nobody("SHUTDOWN", action.reason)
-                self.shutdown(action.reason)
+                self.shutdown(action.reason, goes_on=by == SCRIPT)
 
     def _note_nobody(self, event: str, detail: str) -> None:
         if not any(event in one.events and not (one.stand_in or one.failed) for one in self._extensions):
@@ -290,11 +290,12 @@ class Stage:
             self._clock.frozen = frozen
             self._journal.add(Froze() if frozen else Thawed())
 
-    def shutdown(self, reason: str, *, all_polls: bool = False, deliver: bool = True) -> None:
+    def shutdown(self, reason: str, *, all_polls: bool = False, deliver: bool = True, goes_on: bool = False) -> None:
         """Thaw, deliver what is buffered, send SHUTDOWN, and wait for child processes to end.
 
         An extension that still uses the time it was given is waited for first. The end of a test also lets those go
-        that did not register for SHUTDOWN (`all_polls`), and delivers nothing.
+        that did not register for SHUTDOWN (`all_polls`), and delivers nothing. A script that `goes_on` behind it tells
+        the same listeners of the next environment.
         """
         managed = self._profile.managed_instances  # they have no time-out of the function that ends them
         valid = tuple(one for one in SHUTDOWN_REASONS if not (managed and one == "timeout"))
@@ -320,6 +321,15 @@ class Stage:
         self._children.drain(self._engine)
         if deliver:  # what children wrote on their way out still reaches those who are left
             self._engine.flush([one for one in self._engine.subscribers if self._children.of(one.name) is None])
+        if not goes_on:
+            self._end_subscribers()
+
+    def _end_subscribers(self) -> None:
+        """Extensions that have ended get nothing any more; a listener that the test has subscribed by hand goes on."""
+        with self._lock:
+            gone = {one.extension_id for one in self._extensions.by_themselves}
+            for subscriber in self._engine.subscribers:
+                subscriber.ended = subscriber.subscription.extension_id in gone
 
     def _flush_for_the_last_time(self, reason: str, limit_ms: int) -> None:
         """Deliver what is buffered. A listener that waits for SHUTDOWN before it answers gets that meanwhile."""

@@ -77,12 +77,21 @@ class Suspicions:
 
     def emitted(self, events: Sequence[Event], subscribers: Iterable[Subscriber]) -> None:
         """The test emits these after init, when nobody can subscribe any more."""
-        subscribed = list(subscribers)
+        there = list(subscribers)
+        subscribed = [one for one in there if not one.ended]
         if not events or any(one.takes(event.type) for event in events for one in subscribed):
             return
         types = dict.fromkeys(category(event.type) for event in events)
         what, place = f"emit() of {_events(len(events))} reaches nobody", caller()
         with self._lock:
+            if there and not subscribed:
+                self._add(
+                    "ended",
+                    f"{what}: the environment has shut down, and its extensions have ended. Emit before shutdown(), or"
+                    " begin another environment with restart()",
+                    place,
+                )
+                return
             if subscribed:
                 wanted = dict.fromkeys(name for one in subscribed for name in one.subscription.types)
                 self._add(

@@ -33,6 +33,11 @@ def one_subscriber(engine: Engine, to: object) -> Subscriber:
     if len(found) > 1:
         whose = ", ".join(repr(one.subscription) for one in found)
         raise MisuseError(f"there are {len(found)} subscriptions: say which with to=; they are {whose}")
+    if found[0].ended:
+        raise MisuseError(
+            f"extension {found[0].name!r} has ended, because the environment has shut down: nothing can be sent to it;"
+            " restart() begins another environment"
+        )
     return found[0]
 
 

@@ -184,6 +184,8 @@ def _waiting(sandbox: Sandbox) -> dict[Subscription, list[tuple[Iterable[int], s
     now_us, frozen, ended = sandbox.moments.look()[1], sandbox.clock.frozen, sandbox.closed or sandbox.phases.ending
     waiting: dict[Subscription, list[tuple[Iterable[int], str]]] = {}
     for subscriber in sandbox.engine.subscribers:
+        if subscriber.ended:  # what it has not got is given up
+            continue
         for batch, _, why in sandbox.arrivals.waiting(subscriber, now_us, frozen=frozen):
             why = "still buffered when the environment ended" if ended else why
             waiting.setdefault(subscriber.subscription, []).append((tuple(chain.from_iterable(batch.segments)), why))

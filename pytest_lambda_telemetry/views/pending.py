@@ -11,7 +11,7 @@ class Waiting:
     """Events that wait to be sent to an extension, the first of them in `due_us` of environment time.
 
     `tried`: how often their batch was sent, `answer` how the last of these tries ended; `behind`: they wait for
-    one that was tried.
+    one that was tried; `ended`: their extension has ended.
     """
 
     who: str
@@ -20,6 +20,7 @@ class Waiting:
     tried: int = 0
     answer: str = ""
     behind: bool = False
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,13 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """All of it. `frozen`: time stands still; `ended`: it will never come."""
+    """All of it. `frozen`: time stands still."""
 
     waiting: Sequence[Waiting] = ()
     nobody: bool = False
     processes: Sequence[Troubled] = ()
     faults: Sequence[Fault] = ()
     frozen: bool = False
-    ended: bool = False
 
     @property
     def lines(self) -> list[str]:
@@ -69,7 +69,7 @@ class Pending:
 
     def _waits(self, one: Waiting) -> str:
         events = "1 event" if one.count == 1 else f"{one.count} events"
-        if self.ended:
+        if one.ended:
             return f"{events} for {one.who!r} left when the environment ended: never delivered"
         if one.behind:
             return f"{events} buffered for {one.who!r} behind that"
