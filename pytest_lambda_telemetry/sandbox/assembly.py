@@ -27,7 +27,7 @@ from ..host.environ import lambda_variables
 from ..host.names import LOOPBACK, NAMES, SANDBOX_NAMES
 from ..host.threads import DEATH_WATCH
 from ..integrations import foreign_clock, passthrough, pytest_socket
-from ..model.facts import Asked, Dropped, Fact, Hinted, ThreadDied
+from ..model.facts import Asked, Fact, Hinted, ThreadDied
 from ..model.records import Subscription
 from ..protocol import profiles
 from ..settings import Settings
@@ -118,8 +118,7 @@ def _connect(
         if isinstance(fact, Asked):
             excuses.accepted(fact.who)
         backends.take(fact)
-        if isinstance(fact, Dropped):
-            audit.dropped(fact)
+        audit.take(fact)
         lock.notify_all()  # whoever waits for something looks again
 
     lifetime = Lifetime(seed)
@@ -166,6 +165,7 @@ def _connect(
         recordings=recordings,
         listeners=listeners,
         violations=violations,
+        is_frozen=lambda: clock.frozen,
         has_crashed=children.has_crashed,
         process_of=children.of,
     )

@@ -5,13 +5,14 @@ counts. Each finding says what arrived, the rule, and what to do, and is told on
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from threading import Condition
 
 from ..engine.recordings import Progress, Recordings
 from ..host.process import ExtensionProcess, last_output
-from ..model.facts import Called, Dropped
-from ..model.records import Subscription, summary
-from ..protocol.contract import LOGS, TELEMETRY
+from ..model.facts import Attempted, Called, Dropped, Fact
+from ..model.records import Attempt, Subscription, summary
+from ..protocol.contract import LOGS, SLOW_CONSUMER, TELEMETRY
 from ..wire.sender import REFUSED
 from .listeners import Listeners
 from .violations import Violations
@@ -29,6 +30,14 @@ _REMEDIES = {
 """What to do about a status; `_ANSWER` for those that are not here. Sources: Lambda Telemetry API reference, seen."""
 
 
+@dataclass(slots=True)
+class _Loss:
+    """Events for which there was no room left behind a batch whose attempt had failed."""
+
+    cause: Attempt
+    count: int = 0
+
+
 class Audit:
     """Of one environment."""
 
@@ -39,6 +48,7 @@ class Audit:
         recordings: Recordings,
         listeners: Listeners,
         violations: Violations,
+        is_frozen: Callable[[], bool],
         has_crashed: Callable[[str], bool],
         process_of: Callable[[str], ExtensionProcess | None],
     ) -> None:
@@ -46,14 +56,26 @@ class Audit:
         self._recordings = recordings
         self._listeners = listeners
         self._violations = violations
+        self._is_frozen = is_frozen
         self._has_crashed = has_crashed
         self._process_of = process_of
         self._told: set[Subscription] = set()
         self._dropped: dict[Subscription, int] = {}
+        self._failed: dict[Subscription, Attempt] = {}  # the last attempt, where that failed
+        self._losses: dict[Subscription, _Loss] = {}
 
-    def dropped(self, fact: Dropped) -> None:
-        """Events will never arrive; whose fault that is shows from the attempts. The lock is held."""
-        self._dropped[fact.subscription] = self._dropped.get(fact.subscription, 0) + fact.count
+    def take(self, fact: Fact) -> None:
+        """Fold in one fact; the lock is held."""
+        match fact:
+            case Attempted(batch, ok=True):
+                self._failed.pop(batch.subscription, None)
+            case Attempted(batch, _, attempt):
+                self._failed[batch.subscription] = attempt
+            case Dropped(of, _, count, reason):  # whose fault that is shows from the attempts
+                self._dropped[of] = self._dropped.get(of, 0) + count
+                cause = self._failed.get(of)
+                if reason == SLOW_CONSUMER and cause is not None and not (cause.injected or self._is_frozen()):
+                    self._losses.setdefault(of, _Loss(cause)).count += count
 
     def unread(self, subscription: object) -> None:
         """A TCP listener has closed its connection without having read all of it. The lock is not held."""
@@ -83,6 +105,11 @@ class Audit:
                         self._told.add(subscription)
                         process = self._process_of(subscription.extension_name)
                         self._violations.add(text + last_output(process))
+            for subscription, loss in self._losses.items():
+                if subscription not in self._told and not self._has_crashed(subscription.extension_name):
+                    self._told.add(subscription)
+                    process = self._process_of(subscription.extension_name)
+                    self._violations.add(_dropped(subscription, loss) + last_output(process))
 
     def _finding(self, subscription: Subscription, failing: Sequence[Progress], *, at_the_end: bool) -> str | None:
         tried = [(progress, progress.last) for progress in failing if progress.last is not None]
@@ -133,6 +160,18 @@ class Audit:
     def _lost(self, subscription: Subscription) -> str:
         count = self._dropped.get(subscription, 0)
         return f"; {count} {'event was' if count == 1 else 'events were'} dropped meanwhile" if count else ""
+
+
+def _dropped(subscription: Subscription, loss: _Loss) -> str:
+    cause, name = loss.cause, subscription.extension_name
+    how = f"answered {cause.status}" if cause.status is not None else f"did not take a batch ({cause.error})"
+    events = "1 event was" if loss.count == 1 else f"{loss.count:,} events were"
+    return (
+        f"{events} dropped for extension {name!r}: its listener ({_where(subscription)}) {how}, and behind the batch"
+        " that waited to be sent again there was no room for more.\n"
+        "  On Lambda they are lost, and platform.logsDropped takes their place. Answer 200 as soon as a batch has"
+        " arrived, and work on it afterwards; fail_next_delivery() makes a delivery fail that is meant to."
+    )
 
 
 def _where(subscription: Subscription) -> str:
