@@ -35,6 +35,8 @@ class Session:
 
     def violations(self) -> str | None:
         """What extensions did wrong and nobody was told yet, as one text; it is told now."""
+        for sandbox in self.sandboxes:
+            sandbox.look()
         found = [text for one in self.sandboxes if (text := one.take_violations()) is not None]
         return "\n\n".join(found) or None
 

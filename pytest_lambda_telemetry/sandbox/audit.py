@@ -92,15 +92,18 @@ class Audit:
                     f" and read until Lambda closes it.{last_output(self._process_of(name))}"
                 )
 
-    def look(self, *, at_the_end: bool) -> None:
-        """Find what listeners did wrong so far; `at_the_end` also what has not come right by then."""
+    def look(self, *, at_the_end: bool, test_over: bool = False) -> None:
+        """Find what listeners did wrong so far; `at_the_end` also what has not come right by then.
+
+        `test_over`: the test has ended and its environment goes on, so that something may still come right.
+        """
         with self._lock:
             by_subscription: dict[Subscription, list[Progress]] = {}
             for progress in self._recordings.failing:
                 by_subscription.setdefault(progress.batch.subscription, []).append(progress)
             for subscription, failing in by_subscription.items():
                 if subscription not in self._told and not self._has_crashed(subscription.extension_name):
-                    text = self._finding(subscription, failing, at_the_end=at_the_end)
+                    text = self._finding(subscription, failing, at_the_end=at_the_end, test_over=test_over)
                     if text is not None:
                         self._told.add(subscription)
                         process = self._process_of(subscription.extension_name)
@@ -111,7 +114,9 @@ class Audit:
                     process = self._process_of(subscription.extension_name)
                     self._violations.add(_dropped(subscription, loss) + last_output(process))
 
-    def _finding(self, subscription: Subscription, failing: Sequence[Progress], *, at_the_end: bool) -> str | None:
+    def _finding(
+        self, subscription: Subscription, failing: Sequence[Progress], *, at_the_end: bool, test_over: bool
+    ) -> str | None:
         tried = [(progress, progress.last) for progress in failing if progress.last is not None]
         if not tried:
             return None
@@ -126,9 +131,11 @@ class Audit:
                 "  On Lambda the same batch comes back for ever, and nothing behind it is delivered."
                 f" {_REMEDIES.get(last.status, _ANSWER)}"
             )
-        if not at_the_end:
+        nobody_listens = last.error == REFUSED and not self._listeners.has_met(subscription)
+        in_vain = self._listeners.gave_up(subscription) if nobody_listens else progress.same_status >= _SAME_ANSWERS
+        if not (at_the_end or (test_over and last.error == REFUSED and in_vain)):
             return None
-        if last.error == REFUSED and not self._listeners.has_met(subscription):
+        if nobody_listens:
             return (
                 f"nobody ever listened for the telemetry of extension {name!r} at {where}: {_count(progress)}"
                 f" {_was(progress)} refused, and {batch} never arrived{lost}.\n"

@@ -368,6 +368,13 @@ class Children:
                             if self._violations.strict:  # else nobody is told, and a wait must end of it
                                 self._told.add(process)
 
+    def note_unregistered(self) -> None:
+        """A process that ended by itself without having registered never will, when a test ends."""
+        for process in self:
+            if not (self._phases.ending or process.registered or process.returncode is None):
+                with self._lock:
+                    self.blame_unregistered(process.name, "before the test ended")
+
     def has_crashed(self, name: str) -> bool:
         """Its process ended by itself before SHUTDOWN, or its thread died: what came of that is no fault of its own."""
         process, extension = self.of(name), self._extensions.by_name(name)

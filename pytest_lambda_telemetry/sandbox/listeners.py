@@ -50,6 +50,10 @@ class Listeners:
         """Its listener has accepted a connection."""
         return subscription in self._met
 
+    def gave_up(self, subscription: Subscription) -> bool:
+        """It was waited for as long as an extension may take to listen, and in vain."""
+        return subscription in self._given_up
+
     def end_call(self) -> None:
         """The next call waits for silent listeners again."""
         self._silent.clear()

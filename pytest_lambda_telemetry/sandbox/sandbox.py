@@ -234,6 +234,13 @@ class Sandbox:
         with self.lock:
             self._told_up_to = self.journal.count
 
+    def look(self) -> None:
+        """Find what the extension did wrong so far: a test ends, and others may go on in the same environment."""
+        if not self.closed:
+            self.children.note_dead()
+            self.children.note_unregistered()
+            self.audit.look(at_the_end=False, test_over=True)
+
     def take_violations(self) -> str | None:
         """What the extension did wrong and nobody was told yet, as one text, if that matters here."""
         with self.lock:

@@ -56,6 +56,69 @@ def test_e(environment):
     )
 
 
+LOOKED_AT = """
+import sys
+from pytest_lambda_telemetry import events
+
+PATH = {"PYTHONPATH": os.getcwd()}
+
+@pytest.fixture(scope="class")
+def environment(lambda_telemetry_factory):
+    with lambda_telemetry_factory(allow_loopback_destination=True, extension_timeout_s=0.1) as environment:
+        yield environment
+
+class TestAnswers500:
+    def test_guilty(self, environment):
+        with Listener(lambda number: 500) as listener:
+            environment.subscribe(listener.uri)
+            environment.invoke(logs=["x"])
+    def test_innocent(self, environment): pass
+
+class TestNeverListens:
+    def test_guilty(self, environment):
+        subscribe(register(), subscribe_body(9, buffering={"timeoutMs": 100}))
+        environment.advance(ms=200)
+    def test_innocent(self, environment): pass
+
+class TestStopsListening:
+    def test_guilty(self, environment):
+        with Listener() as listener:
+            environment.subscribe(listener.uri)
+            environment.invoke(logs=["x"])
+        environment.invoke(logs=["y"])
+    def test_innocent(self, environment): pass
+
+class TestCrashes:
+    def test_guilty(self, environment):
+        code = "import sys; from extension_helpers import register; register('ext'); sys.exit(4)"
+        environment.run_extension([sys.executable, "-c", code], name="ext", env=PATH).wait(30)
+    def test_innocent(self, environment): pass
+
+class TestNeverRegisters:
+    def test_guilty(self, environment):
+        environment.run_extension([sys.executable, "-c", "pass"], name="ext").wait(30)
+    def test_innocent(self, environment): pass
+
+class TestRecovers:
+    def test_soon(self, environment):
+        environment.listener = Listener(lambda number: 503 if number == 1 else 200)
+        environment.subscribe(environment.listener.uri)
+        environment.emit(events.function("x"))
+        environment.flush()
+    def test_later(self, environment):
+        environment.flush()
+        environment.listener.close()
+        assert environment.records() == ("x",)
+"""
+
+
+def test_what_shows_only_when_somebody_looks_belongs_to_the_test_during_which_it_happened(run: Run) -> None:
+    result = run(LOOKED_AT)
+    result.assert_outcomes(passed=12, errors=5)
+    for name in ("Answers500", "NeverListens", "StopsListening", "Crashes", "NeverRegisters"):
+        result.stdout.fnmatch_lines_random([f"ERROR test_it.py::Test{name}::test_guilty*"])
+
+
 def test_a_violation_in_the_setup_of_a_wide_fixture_belongs_to_the_first_test(run: Run) -> None:
     result = run(
         """
