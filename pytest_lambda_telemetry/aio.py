@@ -11,7 +11,7 @@ from anyio import CancelScope, CapacityLimiter, to_thread
 
 from .api.routes import RouteName
 from .engine.turns import WorkerCall
-from .environment import LambdaTelemetry
+from .environment import LambdaTelemetry, within
 from .guarded import checked
 from .host.child_names import choose
 from .host.process import ExtensionProcess
@@ -27,7 +27,7 @@ from .sandbox.unawaited import noted
 from .sandbox.verdicts import Dropped, RecordKey, Seen
 from .sandbox.violations import ExpectedRejection
 from .script import Script
-from .settings import DEFAULTS, Settings
+from .settings import DEFAULTS, Settings, SettingsOptions
 
 T = TypeVar("T")
 
@@ -60,6 +60,13 @@ class AsyncLambdaTelemetry(Offloaded):
             failed = error[0] is not None
         finally:
             self._sandbox.tell_suspicions(failed=failed)
+
+    def fresh(self, **settings: Unpack[SettingsOptions]) -> "AsyncLambdaTelemetry":
+        """A clean environment at the same address, with `async with`. As LambdaTelemetry.fresh.
+
+        Leaving the block awaits its shutdown, also when the block is cancelled.
+        """
+        return alongside(within(self._sync._require_open(), settings))
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 

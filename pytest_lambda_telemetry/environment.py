@@ -23,13 +23,14 @@ from .recorded import Target
 from .sandbox import arguments, targets
 from .sandbox.assembly import assemble
 from .sandbox.delivery_faults import DeliveryFault
+from .sandbox.fresh import in_place_of
 from .sandbox.invocation import Invocation, InvocationOptions
 from .sandbox.places import caller
 from .sandbox.plan import Planned, call_refusal, delivery_fault
 from .sandbox.sandbox import Sandbox
 from .sandbox.violations import ExpectedRejection, expecting
 from .script import Script
-from .settings import DEFAULTS, Settings
+from .settings import DEFAULTS, Settings, SettingsOptions
 
 
 class LambdaTelemetry(Judged):
@@ -43,10 +44,12 @@ class LambdaTelemetry(Judged):
     def __init__(self, settings: Settings | None = None) -> None:
         chosen = DEFAULTS if settings is None else settings
         self._settings = checked(chosen, "LambdaTelemetry")
+        self._outer: Sandbox | None = None
 
     def __enter__(self) -> Self:
         if self._opened is None:
-            self._opened = assemble(self._settings)
+            outer, chosen = self._outer, self._settings
+            self._opened = assemble(chosen) if outer is None else in_place_of(outer, chosen)
         self._require_open()
         self._sandbox.enter()
         return self
@@ -65,6 +68,17 @@ class LambdaTelemetry(Judged):
         if self._opened is not None:
             self._opened.close()
             self._opened.tell_suspicions()
+
+    def fresh(self, **settings: Unpack[SettingsOptions]) -> "LambdaTelemetry":
+        """A clean environment at the same address, for a block within a test, such as one example of Hypothesis's.
+
+        `with lambda_telemetry.fresh() as environment:`. Nothing of this one is in it, nor of the one before: no
+        extension, fault or backend; its time begins anew. `settings` are changes to those of this one. Leaving the
+        block shuts it down, and raises ProtocolViolation for what an extension did wrong in it. This one is suspended
+        meanwhile: its calls raise MisuseError, its time stands still, and its extensions are answered 403. Raises
+        MisuseError for a setting that is not valid.
+        """
+        return within(self._forbid_blocking("fresh()"), settings)
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
@@ -368,6 +382,13 @@ def over(sandbox: Sandbox) -> LambdaTelemetry:
     """The environment whose parts these are: for fixtures, which look after the parts themselves."""
     made = LambdaTelemetry(sandbox.settings)
     made._opened = sandbox
+    return made
+
+
+def within(outer: Sandbox, settings: SettingsOptions) -> LambdaTelemetry:
+    """One that is not started yet, to be in the place of `outer`."""
+    made = LambdaTelemetry(outer.settings.with_options(settings))
+    made._outer = outer
     return made
 
 

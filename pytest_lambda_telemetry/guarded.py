@@ -20,8 +20,7 @@ class Guarded(Recorded):
 
     def _require_open(self) -> Sandbox:
         sandbox = self._sandbox
-        if sandbox.closed:
-            raise MisuseError("this environment is closed: its test is over; what it recorded can still be read")
+        sandbox.require_open()
         sandbox.cover_mocks()
         return sandbox
 
@@ -32,7 +31,7 @@ class Guarded(Recorded):
 
     def _refuse_loop(self, what: str) -> None:
         if in_event_loop():
-            how = "async with" if what in ("invocation()", "expect_rejection()") else "await"
+            how = "async with" if what in ("invocation()", "expect_rejection()", "fresh()") else "await"
             raise MisuseError(
                 f"{what} would block the running event loop, and with it a listener on that loop; use the"
                 " async_lambda_telemetry fixture, or AsyncLambdaTelemetry(Settings(…)) where there is none, and"

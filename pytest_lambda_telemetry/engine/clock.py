@@ -40,6 +40,8 @@ class Clock:
     def __init__(self, start: datetime | None, follow: Callable[[], ForeignClock | None]) -> None:
         self.elapsed_us = 0
         self.frozen = False
+        self.suspended = False
+        """As frozen, while another environment stands in this one's place."""
         self._behind_us = 0
         self._follow = follow
         self._foreign = follow()
@@ -56,10 +58,19 @@ class Clock:
         """`wall_us` as an aware datetime."""
         return from_us(self.wall_us)
 
+    @property
+    def _stands_still(self) -> bool:
+        return self.frozen or self.suspended
+
+    def suspend(self, suspended: bool) -> None:
+        """Let elapsed time stand still, or go on where it was."""
+        self.pass_by(self.catch_up())  # what has passed so far did so in the state before
+        self.suspended = suspended
+
     def peek(self) -> tuple[int, int]:
         """Wall and elapsed microseconds as they will stand when what is behind has passed by."""
         self.look()
-        return self._seen_us, self.elapsed_us + (0 if self.frozen else self._behind_us)
+        return self._seen_us, self.elapsed_us + (0 if self._stands_still else self._behind_us)
 
     def look(self) -> None:
         """Notice what a followed clock did since the last look.
@@ -86,7 +97,7 @@ class Clock:
     def pass_by(self, delta_us: int) -> int:
         """So much of what is behind passes; returns it."""
         self._behind_us -= delta_us
-        if not self.frozen:
+        if not self._stands_still:
             self.elapsed_us += delta_us
         return delta_us
 
@@ -100,7 +111,7 @@ class Clock:
     def _go(self, delta_us: int) -> None:
         self._own_us += delta_us
         self._seen_us += delta_us
-        if not self.frozen:
+        if not self._stands_still:
             self.elapsed_us += delta_us
 
 

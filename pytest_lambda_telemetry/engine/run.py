@@ -337,6 +337,9 @@ class Engine:
         while not stopped():
             with self._lock:
                 self.clock.look()
+                if self.clock.suspended:
+                    self._lock.wait()
+                    continue
                 due = None if self.clock.frozen else next_due(self.subscribers)
                 wait_us = due[0] - self.clock.elapsed_us if due else None
                 if (wait_us is None or wait_us > 0) and not self._output.has_output():

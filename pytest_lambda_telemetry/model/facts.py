@@ -110,7 +110,7 @@ class Unhandled:
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """A request of an extension that belongs to an earlier test."""
+    """A request of an extension that belongs to an earlier test, or to an environment that is suspended."""
 
     extension_id: str
     method: str

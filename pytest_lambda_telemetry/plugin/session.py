@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 PACKAGE = __package__.partition(".")[0]
 SHOWN_LINES = 200
+_FRESH = "the latest environment of fresh():"
 
 
 class Session:
@@ -30,8 +31,19 @@ class Session:
         self.raised: BaseException | None = None
 
     def timelines(self) -> list[str]:
-        """What happened during this test, one text for its own environment and each other in which something did."""
-        return [_shortened(one.timeline()) for one in self.sandboxes if one.shared or one.has_news]
+        """What happened during this test, one text for its own environment and each other in which something did.
+
+        Of those that `fresh` gave, it is the latest: of Hypothesis's examples the one that the failure shows.
+        """
+        shown = []
+        for sandbox in self.sandboxes:
+            if (sandbox.shared and sandbox.fresh is None) or sandbox.has_news:
+                shown.append(_shortened(sandbox.timeline()))
+            fresh = sandbox.fresh
+            while fresh is not None:
+                shown.append(f"{_FRESH}\n{_shortened(fresh.timeline())}")
+                fresh = fresh.fresh
+        return shown
 
     def violations(self) -> str | None:
         """What extensions did wrong and nobody was told yet, as one text; it is told now."""
@@ -58,6 +70,8 @@ class Session:
         self.sandboxes = [one for one in self.sandboxes if not one.closed]
         for sandbox in self.sandboxes:
             sandbox.end_test()
+            if not sandbox.suspended:
+                sandbox.fresh = None
 
     def close(self) -> None:
         """The end of the session."""

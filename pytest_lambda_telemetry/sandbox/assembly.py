@@ -64,15 +64,18 @@ def assemble(
     clock: Clock | None = None,
     sender: Sender | None = None,
     server: Server | None = None,
+    address: str | None = None,
 ) -> Sandbox:
     """An environment that is open: it serves, and the sandbox's names resolve.
 
     `seed` is what identifiers are made of (the function's name without one), `shared` puts it at the address that the
-    fixtures of this process share, `limit` is the journal's. What is handed in is the caller's to close. Raises
+    fixtures of this process share, `limit` is the journal's, `address` what the sandbox's names resolve to (one of its
+    own without it). What is handed in is the caller's to close. Raises
     MisuseError when the port cannot be used.
     """
     with contextlib.ExitStack() as undo:
-        sandbox = _connect(settings, seed or settings.function_name, shared, limit, clock, sender, server, undo)
+        named = seed or settings.function_name
+        sandbox = _connect(settings, named, shared, limit, clock, sender, server, address, undo)
         sandbox.undo = undo.pop_all()
     return sandbox
 
@@ -85,6 +88,7 @@ def _connect(
     clock: Clock | None,
     sender: Sender | None,
     server: Server | None,
+    address: str | None,
     undo: contextlib.ExitStack,
 ) -> Sandbox:
     profile = settings.profile
@@ -98,7 +102,8 @@ def _connect(
         server = SHARED_SERVER.get() if shared else runtime_server()
         if not shared:
             undo.callback(server.close)
-    address = LOOPBACK if pytest_socket.is_guarding() else own_address(next(ENVIRONMENT_NUMBERS))
+    if address is None:
+        address = LOOPBACK if pytest_socket.is_guarding() else own_address(next(ENVIRONMENT_NUMBERS))
     variables = lambda_variables(
         runtime_api=server.address,
         function_name=settings.function_name,
@@ -280,8 +285,9 @@ def _connect(
         settings=settings,
         seed=seed,
         shared=shared,
+        limit=limit,
         lock=lock,
-        runtime_api=server.address,
+        server=server,
         variables=variables,
         address=address,
         clock=clock,
@@ -369,7 +375,8 @@ def _open(sandbox: Sandbox, server: Server, undo: contextlib.ExitStack, lifetime
             for extension in sandbox.extensions:
                 extension.lose(thread)
             sandbox.journal.add(ThreadDied(name, words, outlived))
-            if not (sandbox.violations.ending or outlived or sandbox.excuses.thread(thread)):
+            ours = not (outlived or sandbox.suspended or sandbox.excuses.thread(thread))
+            if ours and not sandbox.violations.ending:
                 sandbox.violations.add(describe_thread_death(name, words))
 
     DEATH_WATCH.add(thread_died)

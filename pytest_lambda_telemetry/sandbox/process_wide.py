@@ -43,7 +43,7 @@ class SharedServer:
 
 
 class Identifiers:
-    """Identifiers made of a seed and a counter, and those of environments that are closed."""
+    """Identifiers made of a seed and a counter, and those of environments that are closed, or suspended."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -62,11 +62,17 @@ class Identifiers:
             return str(uuid5(_NAMESPACE, f"{seed}#{self._counters[seed]}"))
 
     def retire(self, identifiers: list[str]) -> None:
-        """These extensions belonged to an environment that is closed."""
+        """These extensions belong to an environment that is closed, or suspended."""
         with self._lock:
             self._retired.update(dict.fromkeys(identifiers))
             while len(self._retired) > _REMEMBERED:
                 self._retired.popitem(last=False)
+
+    def restore(self, identifiers: list[str]) -> None:
+        """Their environment goes on after all."""
+        with self._lock:
+            for identifier in identifiers:
+                self._retired.pop(identifier, None)
 
     def is_retired(self, identifier: str) -> bool:
         """An extension of an earlier environment has this identifier."""

@@ -25,6 +25,7 @@ from ..settings import Settings
 from ..views.entries import Entry, entries
 from ..views.occurrences import distinct_lines
 from ..views.text import timeline
+from ..wire.server import Server
 from .arrivals import Arrivals
 from .audit import Audit
 from .backends import Backends
@@ -51,14 +52,15 @@ class Sandbox:
 
     `lock` guards everything that is recorded. It is held around each call of the API, and never while a delivery is on
     its way. `seed` is what identifiers and request ids are made of, `shared`: it is at the address of this process's
-    fixtures. `undo` takes apart what the assembly has put up.
+    fixtures; `limit` is the journal's. `undo` takes apart what the assembly has put up.
     """
 
     settings: Settings
     seed: str
     shared: bool
+    limit: int
     lock: threading.Condition
-    runtime_api: str
+    server: Server
     variables: dict[str, str]
     address: str
     clock: Clock
@@ -85,6 +87,8 @@ class Sandbox:
     player: Player
     stand_in: StandIn
     undo: contextlib.ExitStack
+    fresh: "Sandbox | None" = None
+    """The latest environment that was made in the place of this one."""
     _frames: list[Frame] = field(default_factory=list)
     _told_up_to: int = field(default=0)
     _lines: int = 1
@@ -115,12 +119,41 @@ class Sandbox:
             ENVIRON.leave(self._frames.pop())
 
     @property
+    def runtime_api(self) -> str:
+        """Host and port of the server."""
+        return self.server.address
+
+    @property
+    def identifiers(self) -> list[str]:
+        """Those of its extensions."""
+        return [extension.extension_id for extension in self.extensions]
+
+    def require_open(self) -> None:
+        """Raise MisuseError where it is closed, or suspended."""
+        if self.closed:
+            raise MisuseError("this environment is closed: its test is over; what it recorded can still be read")
+        if self.suspended:
+            raise MisuseError(
+                "this environment is suspended while the one of its fresh() is open: use that one, the name after `as`"
+                " in `with lambda_telemetry.fresh() as …:`, or leave that block first; what was recorded can be read"
+            )
+
+    @property
+    def suspended(self) -> bool:
+        """Another environment is in its place."""
+        return self.fresh is not None and not self.fresh.closed
+
+    @property
     def closed(self) -> bool:
         """It has ended; what was recorded can still be read."""
         return self.phases.life == "closed"
 
     def wind_down(self) -> None:
         """The end of a test: whoever waits on next gets SHUTDOWN, children end."""
+        if self.fresh is not None and self.suspended:  # its block is a fixture's, which ends later
+            self.fresh.wind_down()
+            with self.lock:
+                self.clock.suspend(False)
         if not self.closed:
             with self.turns.take_over():
                 self.audit.look(at_the_end=True)
@@ -153,6 +186,8 @@ class Sandbox:
         """End everything: polls, children, threads, sockets, variables, names. Doing it again does nothing."""
         if self.closed:
             return
+        if self.fresh is not None:
+            self.fresh.close()
         self.children.kill()
         with self.lock:
             self.phases.life = "closed"
@@ -160,8 +195,8 @@ class Sandbox:
             for extension in self.extensions:
                 extension.hang_up()
         self.leave()
+        IDENTIFIERS.retire(self.identifiers)
         self.undo.close()
-        IDENTIFIERS.retire([extension.extension_id for extension in self.extensions])
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -173,6 +208,8 @@ class Sandbox:
 
     def before_move(self) -> None:
         """The test's own `tick` or `move_to` is about to move time."""
+        if self.suspended:
+            return
         if not self.turns.mine:
             culprit = "an awaited call" if self.turns.lent else "the thread that started it"
             raise MisuseError(
@@ -187,7 +224,7 @@ class Sandbox:
         """It has moved: deliver what became due, unless that would block a running event loop."""
         with self.lock:
             self.clock.look()
-        if not (in_event_loop() or self.turns.held_here):
+        if not (self.suspended or in_event_loop() or self.turns.held_here):
             with self.turns.hold("tick()"):
                 self.engine.catch_up()
 

@@ -147,7 +147,7 @@ _TELLERS: dict[type, Callable[[Any], Line]] = {  # Any: each teller takes the cl
         "stray",
         fact.extension_id or "?",
         f"{fact.method} {fact.target}",
-        "stray, belongs to an earlier test: 403",
+        "stray, belongs to an earlier test or environment: 403",
     ),
     facts.Tolerated: lambda fact: ("note", fact.who, fact.remark, ""),
     facts.Asked: lambda fact: ("lifecycle", fact.who, "asks for its next event", ""),

@@ -74,12 +74,16 @@ class _Connection:
         name = f"{server.wording.threads}-connection-{number}"
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    def expire(self) -> None:
-        """End the connection: now when it is idle or in the middle of a request, else after the answer."""
+    def expire(self) -> bool:
+        """End the connection: now when it is idle or in the middle of a request, else after the answer.
+
+        Whether it was idle: its thread then ends at once.
+        """
         with self._lock:
             self._expired = True
             if not self._busy:
                 self._shutdown(socket.SHUT_RD)  # its thread reads the end of the stream
+            return self._idle
 
     def abort(self) -> None:
         """Cut the connection off, whatever it is doing."""
@@ -263,6 +267,17 @@ class Server:
         for sock in turned_away:
             sock.close()
 
+    def move_on(self, handler: Handler, timeout: float = 2.0) -> None:
+        """The clients of `handler`, in whose place another was attached, are to connect anew, and reach that one.
+
+        Its connections end as in `detach`, but it stays attached, and only idle ones are waited for: what it answers
+        may take as long as it likes.
+        """
+        with self._lock:
+            attachment = self._attachments.get(handler)
+            connections = [one for one in self._connections if one.attachment is attachment]
+        _join([one for one in connections if one.expire()], timeout)
+
     def drop_idle(self) -> None:
         """Every connection that is idle now is dead, and its client finds that out at its next request."""
         with self._lock:
@@ -361,6 +376,10 @@ class Server:
 def _end(connections: list[_Connection], timeout: float) -> None:
     for connection in connections:
         connection.expire()
+    _join(connections, timeout)
+
+
+def _join(connections: list[_Connection], timeout: float) -> None:
     deadline = Real.monotonic() + timeout
     for connection in connections:
         if connection.thread is not threading.current_thread():  # a handler may detach itself

@@ -40,8 +40,8 @@ COROUTINES = {
     *("assert_exactly_once", "assert_at_least_once"),
 }
 CONTEXTS = {"invocation", "expect_rejection"}
-OBJECTS = {"backend"}
-"""What they return has members that wait, and is of two kinds too."""
+OBJECTS = {"backend", "fresh"}
+"""What they return has members that wait, or is entered, and is of two kinds too."""
 MS = timedelta(milliseconds=1)
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -143,13 +143,14 @@ BLOCKING: dict[str, Callable[[LambdaTelemetry], object]] = {
     "end_init": lambda env: env.end_init(),
     "shutdown": lambda env: env.shutdown(),
     "expect_rejection": lambda env: env.expect_rejection(),
+    "fresh": lambda env: env.fresh(),
     "assert_exactly_once": lambda env: env.assert_exactly_once(seen=b""),
     "assert_at_least_once": lambda env: env.assert_at_least_once(seen=b""),
 }
 
 
 def test_all_that_block_are_listed_here() -> None:
-    assert BLOCKING.keys() == COROUTINES | CONTEXTS
+    assert BLOCKING.keys() == COROUTINES | CONTEXTS | {"fresh"}
 
 
 @pytest.mark.parametrize("name", BLOCKING)

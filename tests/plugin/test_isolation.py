@@ -123,7 +123,7 @@ def test_b(lambda_telemetry):
         assert answer.body["errorType"] == "Extension.UnknownExtensionIdentifier"
     assert lambda_telemetry.requests == lambda_telemetry.rejections == lambda_telemetry.extensions == ()
     assert [entry.kind for entry in lambda_telemetry.journal] == ["stray"] * 3
-    assert "belongs to an earlier test: 403" in lambda_telemetry.timeline()
+    assert "belongs to an earlier test or environment: 403" in lambda_telemetry.timeline()
 """
     )
     result.assert_outcomes(passed=2)

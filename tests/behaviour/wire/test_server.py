@@ -620,6 +620,25 @@ def test_a_connection_stays_with_the_handler_it_was_accepted_for(server: Server,
         assert read_all(first) == b""
 
 
+def test_clients_move_on_to_the_handler_in_anothers_place(server: Server, app: App) -> None:
+    gate, inner = Gate(), App(HttpResponse(status=201))
+    server.attach(gate.handle)
+    with dial(server) as idle, dial(server) as busy, dial(server) as half:
+        busy.sendall(PUT)
+        assert gate.entered.acquire(timeout=5)
+        half.sendall(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Le")
+        assert eventually(lambda: connections() == 3)
+        server.attach(inner.handle)
+        server.move_on(gate.handle)
+        assert read_all(idle) == read_all(half) == b""
+        assert request(server)[0] == 201
+        assert not gate.requests[0].expired()
+        gate.go.set()
+        status, headers, _ = parse(read_all(busy))
+        assert (status, headers["Connection"]) == (200, "close")
+    server.move_on(App().handle)  # which is not attached: no error
+
+
 def test_connections_opened_between_two_tests_end_with_the_next_attach(server: Server, app: App) -> None:
     server.detach(app.handle)
     with dial(server) as between:
