@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
         *("sandbox", "script", "settings", "story", "views"),
     },
     "plugin": {"aio", "environment", "host", "integrations", "model", "real", "sandbox", "settings", "views"},
+    "strategies": {"events", "model", "protocol", "script", "settings"},
     "aio": {
         *("api", "engine", "environment", "guarded", "host", "model", "offloaded", "protocol", "recorded"),
         *("sandbox", "script", "settings"),
@@ -231,4 +232,5 @@ def test_using_the_fixture_loads_none_of_the_libraries_it_follows() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     unwanted = {"pytest", "freezegun", "time_machine", "respx", "httpx", "pytest_socket", "responses", "requests_mock"}
+    unwanted |= {"hypothesis", "trustme"}
     assert unwanted.isdisjoint(json.loads(done.stdout))

@@ -1,23 +1,19 @@
-"""Bodies of a Subscribe request: right, nearly right, and anything at all.
+"""Bodies of a Subscribe request: nearly right, and anything at all. Those that are right or wrong are public.
 
 The tables hold what can go wrong in one place; ``every_near_miss`` and ``every_damage`` list all of it, and the
-Hypothesis strategies combine it. Accepted bodies make the fake send telemetry to a port of this machine, so the valid
-ports are few: the bounds, and otherwise none that a developer's own services are likely to use.
+Hypothesis strategies combine it.
 """
 
 import copy
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.support.oracle import HOSTS, LIMITS, TOP_LEVEL, TYPES, VERSIONS
+from pytest_lambda_telemetry import Settings
+from pytest_lambda_telemetry.strategies import Body, Json, json_values, subscribe_bodies
+from tests.support.oracle import LIMITS, TOP_LEVEL, TYPES, VERSIONS
 
-Json = Any  # any JSON value: a recursive type that mypy cannot narrow usefully
-Body = dict[str, Json]
-
-VALID_PORTS = (1, 4243, 9002, 65_535)
 VALID_TAILS = ("", "/", "/telemetry", "/a/b%20c?x=1&y=/?", "//twice", "/?")
 
 # the parts of a URI: what is right, and what is wrong or not quite right
@@ -149,47 +145,12 @@ def every_damage(body: Body) -> tuple[bytes, ...]:
 
 
 _KNOWN = frozenset({*TOP_LEVEL, *LIMITS, "protocol", "URI", "port", "method", "encoding"})
-_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-_SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _TEXT
-_ANY_JSON = st.recursive(
-    _SCALARS | st.sampled_from((2**31, 2**63, -(2**64), 10**400)),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
-    max_leaves=6,
-)
-_UNKNOWN_NAMES = st.sampled_from(("extensionName", "uri", "Port", "maxitems", "schema_version", "")) | _TEXT.filter(
-    lambda name: name not in _KNOWN
-)
-_UNKNOWN_FIELDS = st.dictionaries(_UNKNOWN_NAMES, _ANY_JSON, max_size=2)
+_UNKNOWN_NAMES = st.sampled_from(("extensionName", "uri", "Port", "maxitems", "schema_version", "")) | st.text(
+    st.characters(exclude_categories=["Cs"]), max_size=12
+).filter(lambda name: name not in _KNOWN)
 
 
-def any_json() -> st.SearchStrategy[Json]:
-    """Any JSON value that UTF-8 can carry: no ``NaN``, no infinity, no lone surrogate; a few levels deep."""
-    return _ANY_JSON
-
-
-def valid_subscribe_bodies(*, fidelity: str = "documented", managed_instances: bool = False) -> st.SearchStrategy[Body]:
-    """Bodies that are accepted, with optional and unknown fields that come and go."""
-    ports, hosts = st.sampled_from(VALID_PORTS), st.sampled_from(HOSTS)
-    uris = st.builds(
-        "{}://{}:{}{}".format, st.sampled_from(("http", "HTTP")), hosts, ports, st.sampled_from(VALID_TAILS)
-    )
-    tcp_uris = st.builds("{}{}:{}".format, st.sampled_from(("", "tcp://", "TCP://", "http://")), hosts, ports)
-    http, tcp = {"protocol": st.just("HTTP")}, {"protocol": st.just("TCP")}
-    sent_by_aws = {"method": st.just("POST"), "encoding": st.just("JSON")}
-    destinations: list[st.SearchStrategy[Body]] = [
-        st.fixed_dictionaries({**http, "URI": uris}, optional={"port": ports, **sent_by_aws}),
-        st.fixed_dictionaries({**tcp, "port": ports}, optional={"URI": tcp_uris, **sent_by_aws}),
-        st.fixed_dictionaries({**tcp, "URI": tcp_uris}, optional=sent_by_aws),
-    ]
-    limits = {name: st.integers(*bounds) | st.sampled_from(bounds) for name, bounds in LIMITS.items()}
-    required: dict[str, st.SearchStrategy[Json]] = {
-        "schemaVersion": st.sampled_from(VERSIONS[:1] if managed_instances else VERSIONS),
-        "types": st.lists(st.sampled_from(TYPES), min_size=1, unique=True),
-        # the live service does not take a TCP destination by its URI alone
-        "destination": _with_unknown_fields(st.one_of(destinations[: 2 if fidelity == "observed" else 3])),
-    }
-    buffering = _with_unknown_fields(st.fixed_dictionaries({}, optional=limits))
-    return st.fixed_dictionaries(required, optional={"buffering": buffering})
+_VALID = subscribe_bodies(settings=Settings())
 
 
 @st.composite
@@ -206,7 +167,7 @@ def near_valid_uris(draw: st.DrawFn) -> str:
 @st.composite
 def mutated_subscribe_bodies(draw: st.DrawFn) -> Body:
     """A valid body in which one field or a few, at any depth, were replaced, removed or renamed."""
-    body = draw(valid_subscribe_bodies())
+    body = draw(_VALID)
     for _ in range(draw(st.integers(1, 3))):
         (*parents, name), near_misses = draw(st.sampled_from([*_NEAR_MISSES.items()]))
         parent: Json = body.setdefault(parents[0], {}) if parents else body
@@ -216,7 +177,7 @@ def mutated_subscribe_bodies(draw: st.DrawFn) -> Body:
             case "near miss":
                 parent[name] = copy.deepcopy(draw(st.sampled_from(near_misses or _ANYTHING)))
             case "any value":
-                parent[name] = draw(any_json())
+                parent[name] = draw(json_values())
             case "remove":
                 parent.pop(name, None)
             case "rename":
@@ -227,12 +188,8 @@ def mutated_subscribe_bodies(draw: st.DrawFn) -> Body:
 @st.composite
 def raw_subscribe_bodies(draw: st.DrawFn) -> bytes:
     """The bytes of a valid body, some of them cut out and others put there instead."""
-    raw = json.dumps(draw(valid_subscribe_bodies()), ensure_ascii=draw(st.booleans())).encode()
+    raw = json.dumps(draw(_VALID), ensure_ascii=draw(st.booleans())).encode()
     start, cut = draw(st.integers(0, len(raw))), draw(st.integers(0, 3))
     return (
         raw[:start] + draw(st.binary(max_size=3) | st.sampled_from((b'"', b"{", b"]", b",", b"0"))) + raw[start + cut :]
     )
-
-
-def _with_unknown_fields(fields: st.SearchStrategy[Body]) -> st.SearchStrategy[Body]:
-    return st.builds(lambda unknown, known: {**unknown, **known}, _UNKNOWN_FIELDS, fields)
