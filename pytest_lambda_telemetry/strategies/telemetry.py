@@ -32,8 +32,10 @@ _SPANS = st.lists(
     ),
     max_size=3,
 )
+# What only schema version 2025-01-29 has (Managed Instances, reports without some metrics) is left out: a subscriber of
+# an older one never gets it.
 _INIT: _Options = {
-    "initialization_type": st.sampled_from(get_args(schema.InitializationType)),
+    "initialization_type": st.sampled_from(("on-demand", "provisioned-concurrency", "snap-start")),
     "phase": st.sampled_from(get_args(schema.InitPhase)),
 }
 _ENVIRONMENT: _Options = {
@@ -51,9 +53,9 @@ _INVOKED: _Options = {
     "tenant_id": st.sampled_from(("tenant-a", "tenant-b")),
 }
 _METRICS: _Options = {
-    "billed_duration_ms": _COUNTS | st.none(),
-    "memory_size_mb": st.sampled_from((128, 10_240, None)),
-    "max_memory_used_mb": st.integers(0, 10_240) | st.none(),
+    "billed_duration_ms": _COUNTS,
+    "memory_size_mb": st.sampled_from((128, 10_240)),
+    "max_memory_used_mb": st.integers(0, 10_240),
     "init_duration_ms": _MS,
     "restore_duration_ms": _MS,
     "billed_restore_duration_ms": _COUNTS,
@@ -164,7 +166,7 @@ EVENTS: Mapping[str, st.SearchStrategy[Event]] = {
 
 
 def events(types: Sequence[str] | None = None) -> st.SearchStrategy[Event]:
-    """Events that Lambda could send, of each builder of `events`, with any of its arguments.
+    """Events that Lambda could send to a subscriber of any schema version, with any arguments of their builders.
 
     `types` are event types, or "platform" for all of the platform's; without them every type comes. The record of a
     log is a line, an object or any other JSON value. Shrinks towards an empty line, and to a bare call of a builder.
