@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ..model import checks
 from ..model.errors import MisuseError
-from ..protocol import contract
+from ..protocol import contract, profiles
 from ..protocol.contract import TELEMETRY
 from ..settings import Settings
 from . import faults
@@ -44,7 +44,7 @@ class _Rules:
     @property
     def tcp_by_uri(self) -> bool:
         """A TCP destination may have a URI alone; None of the settings: the live service wants a port."""
-        return self.settings is not None and self.settings.fidelity == "documented"
+        return self.settings is not None and not profiles.TCP_PORT_REQUIRED.under(self.settings.profile)
 
     @property
     def hosts(self) -> Sequence[str]:

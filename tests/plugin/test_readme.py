@@ -146,7 +146,7 @@ def test_the_oldest_versions_of_other_libraries_are_those_of_the_package() -> No
     rows = re.findall(r"^\| ([\w-]+) ([\d.]+) \| (?:this package|the extra `([\w-]+)`)", table, re.MULTILINE)
     stated = {extra: {f"{name}>={version}" for name, version, where in rows if where == extra} for _, _, extra in rows}
     assert stated.pop("") == set(project["dependencies"])
-    assert stated.keys() == {"asyncio", "respx", "time-machine", "tls"}
+    assert stated.keys() == {"asyncio", "respx", "time-machine", "hypothesis", "tls"}
     for extra, libraries in stated.items():
         assert libraries <= set(project["optional-dependencies"][extra])
 
