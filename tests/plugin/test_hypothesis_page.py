@@ -46,7 +46,7 @@ def run(pytester: pytest.Pytester, files: dict[str, str]) -> pytest.RunResult:
     pytester.makeconftest(CONFTEST)
     for file, text in files.items():
         (pytester.path / file).write_text(text, encoding="utf-8")
-    return pytester.runpytest_subprocess(*files, "-p", "no:randomly")
+    return pytester.runpytest_subprocess(*files, "-p", "no:randomly", "--hypothesis-seed=0")
 
 
 def test_every_block_has_its_comment() -> None:
