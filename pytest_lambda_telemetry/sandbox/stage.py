@@ -30,6 +30,7 @@ from ..story.init import extension_stands
 from ..story.steps import Action, EndInit, Flush, Freeze, Invoke, Shutdown, Thaw
 from ..wire.sender import Sender
 from .children import Children
+from .init_wait import InitWait
 from .phases import Phases
 from .reception import Reception
 from .violations import Violations
@@ -75,6 +76,7 @@ class Stage:
         self._violations = violations
         self._waits = waits
         self._sender = sender
+        self._init_wait = InitWait(waits, engine, children.wrapped, settings.extension_timeout_s)
         self.invoked = 0  # invocations of this execution environment
         self._init_ms: float | None = None
         self._deadline_us = 0  # of the invocation, in elapsed time
@@ -220,9 +222,10 @@ class Stage:
         """Wait until all ask for their next event; those that do not in time are named, and have broken the rules."""
         if self._phases.ending:
             return []
-        late = self._waits.all_waiting(self._settings.extension_timeout_s, self._told_within_reason())
-        if self._phases.phase is Phase.INIT and self._children.wrapped.await_own_names():
-            late = self._waits.all_waiting(self._settings.extension_timeout_s)
+        if self._phases.phase is Phase.INIT:
+            late = self._init_wait.wait()
+        else:
+            late = self._waits.all_waiting(self._settings.extension_timeout_s, self._told_within_reason())
         self._engine.turns.check()
         for name in late:
             self._blame(name, when)

@@ -16,6 +16,7 @@ from pytest_lambda_telemetry import (
     LambdaTelemetryWarning,
     MisuseError,
     ProtocolViolation,
+    Retry,
     Script,
     Settings,
     events,
@@ -823,6 +824,46 @@ def test_shutdown_does_not_wait_again_for_one_that_was_waited_for(
     assert in_time == [True]
     with pytest.raises(ProtocolViolation, match="extension-timeout: extension 'ext' did not ask"):
         lambda_telemetry.check()
+
+
+# -- telemetry of init before the first next ---------------------------------------------------------------------------
+
+
+@pytest.mark.lambda_telemetry(extension_timeout_s=20.0)
+@pytest.mark.parametrize("ending", [LambdaTelemetry.end_init, LambdaTelemetry.invoke])
+def test_one_that_waits_for_telemetry_of_init_before_it_asks_gets_it(
+    extension: Make, lambda_telemetry: LambdaTelemetry, ending: Callable[[LambdaTelemetry], object]
+) -> None:
+    ext = extension(asks=False, buffering={"timeoutMs": 300})
+
+    def ask() -> None:
+        ext.wait_for("platform.telemetrySubscription")
+        while ext.next().body["eventType"] != "SHUTDOWN":
+            pass
+
+    with running(ask):
+        ending(lambda_telemetry)
+        lambda_telemetry.shutdown()
+    (report,) = ext.of("platform.initReport")
+    assert report["metrics"] == {"durationMs": 300}
+
+
+@pytest.mark.lambda_telemetry(extension_timeout_s=0.2, strict=False)
+def test_virtual_time_does_not_move_for_one_that_has_nothing_to_wait_for(
+    extension: Make, lambda_telemetry: LambdaTelemetry
+) -> None:
+    extension("subscribed", asks=False, types=["function"])
+    extension("not subscribed", asks=False, subscribes=False)
+    lambda_telemetry.end_init()
+    assert lambda_telemetry.elapsed == timedelta(milliseconds=100)
+
+
+@pytest.mark.lambda_telemetry(extension_timeout_s=0.2, strict=False, retry=Retry(initial_ms=3000, factor=1.0))
+def test_it_moves_within_the_limit_of_init(extension: Make, lambda_telemetry: LambdaTelemetry) -> None:
+    extension(asks=False, buffering={"timeoutMs": 1000})
+    lambda_telemetry.fail_next_delivery(503, times=9)
+    lambda_telemetry.end_init()
+    assert lambda_telemetry.elapsed == timedelta(seconds=10)
 
 
 # -- the same in every run ---------------------------------------------------------------------------------------------
