@@ -215,7 +215,8 @@ def build(event_type: str, time: str | datetime | None, **arguments: object) -> 
 
 
 def runtime_spans(duration_ms: float) -> list[Span]:
-    """The three spans of an answered invocation, which together last as long as it did."""
+    """The three spans of an answered invocation, which together last as long as it did. Raises MisuseError."""
+    duration_ms = number("duration_ms", duration_ms)
     answering, overhead = round(duration_ms * 0.01, 3), round(duration_ms * 0.02, 3)
     return [
         {"name": "responseLatency", "durationMs": round(duration_ms - answering - overhead, 3)},
@@ -230,5 +231,5 @@ def response_spans(duration_ms: float) -> list[Span]:
 
 
 def overhead_spans(overhead_ms: float) -> list[Span]:
-    """The span of a report: how long extensions went on after the runtime was done."""
-    return [{"name": "extensionOverhead", "durationMs": overhead_ms}]
+    """The span of a report: how long extensions went on after the runtime was done. Raises MisuseError."""
+    return [{"name": "extensionOverhead", "durationMs": number("overhead_ms", overhead_ms)}]

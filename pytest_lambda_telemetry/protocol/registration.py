@@ -112,7 +112,8 @@ def _may_register(name: str, taken: Collection[str], init_over: bool) -> Refusal
             403,
             "Extension.RegistrationClosed",
             "Extension registration closed already",
-            "register during initialization: it ends once the runtime and every registered extension ask for an event",
+            "register during initialization: it ends once the runtime and every registered extension ask for an event;"
+            " in a test, wait_for_extension() lets the first invocation wait for one that is still starting",
         )
     if len(taken) >= contract.MAX_EXTENSIONS:
         return single(

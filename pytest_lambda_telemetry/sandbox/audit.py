@@ -139,8 +139,9 @@ class Audit:
             return (
                 f"nobody ever listened for the telemetry of extension {name!r} at {where}: {_count(progress)}"
                 f" {_was(progress)} refused, and {batch} never arrived{lost}.\n"
-                "  On Lambda nothing of it arrives. Listen on the port of the destination (at sandbox.localdomain or at"
-                " every address) before you subscribe, or soon after; is it the right port?"
+                "  On Lambda nothing of it arrives. Listen on the port of the destination"
+                f" (at {subscription.destination.host} or at every address) before you subscribe, or soon after; is it"
+                " the right port?"
             )
         if last.error == REFUSED:
             return (

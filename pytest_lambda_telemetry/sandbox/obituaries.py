@@ -28,10 +28,11 @@ def crashed(process: ExtensionProcess) -> str:
 def never_registered(process: ExtensionProcess, when: str, *, running: bool) -> str:
     """It was no extension by then. Source: Extensions API."""
     how = "was still running" if running else f"ended with exit code {process.returncode}"
+    remedy = "; or let the test wait for it: wait_until_ready()" if running else ""
     return (
         f"the process of extension {process.name!r} was started and did not register {when}; it {how}, its last"
         f" output:\n{process.last_lines}\n  On Lambda init then fails, and with it every invocation. Let it POST"
-        " /2020-01-01/extension/register with its file's name in Lambda-Extension-Name."
+        f" /2020-01-01/extension/register with its file's name in Lambda-Extension-Name{remedy}."
     )
 
 

@@ -263,7 +263,8 @@ class Stage:
     def _still_buffered(self, name: str) -> str:
         """Why an extension that waits for platform.runtimeDone would wait in vain."""
         for subscriber in self._engine.subscribers:
-            if subscriber.name == name and not subscriber.buffer.empty:
+            waiting = subscriber.buffer.waiting if subscriber.name == name else ()
+            if waiting and not waiting[0].attempts:  # else it was sent, and not taken
                 timeout_ms = subscriber.subscription.buffering.timeout_ms
                 return (
                     f"\n  Telemetry for it is still buffered (timeoutMs {timeout_ms}): if it waits for that, allow a"

@@ -71,8 +71,8 @@ class Suspicions:
                     f"extension {who!r} asked for its next event before platform.runtimeDone of invocation"
                     f" {request_id}, and {_events(count)} for it {'was' if count == 1 else 'were'} still buffered when"
                     " the environment froze. On Lambda what is buffered then comes with the next invocation or at"
-                    " shutdown, or never. Let it ask once it has got platform.runtimeDone, or expect telemetry to come"
-                    " late",
+                    " shutdown, or never. Let it ask once it has got platform.runtimeDone, allow a larger overhead_ms,"
+                    " or expect telemetry to come late",
                 )
 
     def emitted(self, events: Sequence[Event], subscribers: Iterable[Subscriber]) -> None:

@@ -177,8 +177,8 @@ class Waits:
             while not expected.rejections:
                 remaining = deadline - Real.monotonic()
                 self._turns.check()
-                dead = self._children.dead(None)
-                if remaining > 0 and not expected.others and dead is None:
+                dead, unexpected = self._children.dead(None), self._violations.unexpected
+                if remaining > 0 and not expected.others and dead is None and unexpected is None:
                     self._lock.wait(remaining)
                     continue
                 pattern = f" that matches {expected.pattern.pattern!r}" if expected.pattern else ""
@@ -187,6 +187,7 @@ class Waits:
                 lines += [f"  {other!r}" for other in expected.others]
                 lines += [f"  {one}" for one in self._taken(expected.route)]
                 lines += [f"  {self._children.obituary(dead)}"] if dead else []
+                lines += [f"  {unexpected}"] if unexpected and not expected.others else []
                 self._violations.take()
                 raise ProtocolViolation("\n".join(lines))
 

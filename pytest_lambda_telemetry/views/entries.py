@@ -177,11 +177,12 @@ _TELLERS: dict[type, Callable[[Any], Line]] = {  # Any: each teller takes the cl
     facts.AskedEarly: lambda fact: (
         "note",
         fact.who,
-        f"asked for its next event before runtimeDone: {fact.count} events come late",
+        "asked for its next event before runtimeDone:"
+        f" {_events(fact.count)} {'comes' if fact.count == 1 else 'come'} late",
         "",
     ),
     facts.Emitted: _emitted,
-    facts.Replayed: lambda fact: ("event", "Lambda", f"replay of {len(fact.numbers)} early events", fact.who),
+    facts.Replayed: lambda fact: ("event", "Lambda", f"replay of {_events(len(fact.numbers), 'early ')}", fact.who),
     facts.InitTelemetryLost: lambda fact: (
         "drop",
         "early events",
@@ -189,7 +190,7 @@ _TELLERS: dict[type, Callable[[Any], Line]] = {  # Any: each teller takes the cl
         "",
     ),
     facts.Attempted: _attempted,
-    facts.Dropped: lambda fact: ("drop", fact.subscription.extension_name, f"{fact.count} events", fact.reason),
+    facts.Dropped: lambda fact: ("drop", fact.subscription.extension_name, _events(fact.count), fact.reason),
     facts.FaultInjected: lambda fact: ("note", "test", f"fault in a delivery to {fact.who}", fact.fault),
     backend.BackendCalled: _backend_called,
     backend.BackendAnswered: _backend_answered,
@@ -232,6 +233,10 @@ _TELLERS: dict[type, Callable[[Any], Line]] = {  # Any: each teller takes the cl
     ),
     facts.Hinted: lambda fact: ("note", fact.who, fact.hint, ""),
 }
+
+
+def _events(count: int, kind: str = "") -> str:
+    return f"1 {kind}event" if count == 1 else f"{count} {kind}events"
 
 
 def preview(events: Sequence[Event]) -> str:
