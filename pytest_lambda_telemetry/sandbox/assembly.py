@@ -28,7 +28,6 @@ from ..host.names import LOOPBACK, NAMES, SANDBOX_NAMES
 from ..host.threads import DEATH_WATCH
 from ..integrations import foreign_clock, passthrough, pytest_socket
 from ..model.facts import Asked, Fact, Hinted, ThreadDied
-from ..model.records import Subscription
 from ..protocol import profiles
 from ..settings import Settings
 from ..wire.sender import Sender
@@ -37,6 +36,7 @@ from .arrivals import Arrivals
 from .audit import Audit
 from .backends import Backends
 from .children import Children
+from .destinations import addresses, may_be_starting
 from .excuses import Excuses
 from .invocations import Invocations
 from .listeners import Listeners
@@ -156,12 +156,12 @@ def _connect(
         address=address,
     )
     turns.at_end.append(children.end_call)
-    sender.addresses_of = lambda subscription: _addresses(subscription, address, children)
+    sender.addresses_of = lambda subscription: addresses(subscription, address, children)
     listeners = Listeners(
         sender,
         lock=lock,
         turns=turns,
-        may_be_starting=lambda subscription: _may_be_starting(subscription, extensions, children),
+        may_be_starting=lambda subscription: may_be_starting(subscription, extensions, children),
         patience_s=settings.extension_timeout_s,
     )
     turns.at_end.append(listeners.end_call)
@@ -317,24 +317,6 @@ def _connect(
     )
     _open(sandbox, server, undo, lifetime, follows=follows)
     return sandbox
-
-
-def _addresses(subscription: object, address: str, children: Children) -> tuple[str, ...]:
-    """Where a subscription's listener may be: at the sandbox's own address first, which its names resolve to."""
-    if not isinstance(subscription, Subscription) or subscription.destination.host not in SANDBOX_NAMES:
-        return (LOOPBACK,)
-    process = children.of(subscription.extension_name)
-    seen = address if process is None else process.address
-    return (seen,) if seen == LOOPBACK else (seen, LOOPBACK)  # some listen at localhost, whatever they subscribe with
-
-
-def _may_be_starting(subscription: Subscription, extensions: Extensions, children: Children) -> bool:
-    """Its extension subscribed by itself, and has not ended: it is about to listen, if it does not yet."""
-    extension = extensions.by_id(subscription.extension_id)
-    if extension is None or extension.stand_in or extension.failed or extension.abandoned:
-        return False
-    process = children.of(extension.name)
-    return process is None or process.returncode is None
 
 
 def _clock(settings: Settings, lock: threading.Condition, undo: contextlib.ExitStack) -> Clock:

@@ -521,6 +521,7 @@ async def test_an_invocation_cancelled_inside_its_block_is_told_to_its_end(
             second.log("hello")
         await env.shutdown()
         assert second.outcome == "completed"
+        await env.wait_until(lambda: len(extension.told) == 3)
         assert [told.get("requestId") for told in extension.told] == ["first", "second", None]
         for kind in ("platform.start", "platform.runtimeDone", "platform.report"):
             assert [record["requestId"] for record in extension.of(kind)] == ["first", "second"]
