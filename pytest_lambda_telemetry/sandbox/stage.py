@@ -322,11 +322,13 @@ class Stage:
             limit_ms / 1000 + _GRACE_S if limit_ms else 0.0,
             lambda process: self._may_end_by_itself(process, all_polls=all_polls),
         )
-        self._children.drain(self._engine)
-        if deliver:  # what children wrote on their way out still reaches those who are left
-            self._engine.flush([one for one in self._engine.subscribers if self._children.of(one.name) is None])
-        if not goes_on:
-            self._end_subscribers()
+        try:
+            self._children.drain(self._engine)
+            if deliver:  # what children wrote on their way out still reaches those who are left
+                self._engine.flush([one for one in self._engine.subscribers if self._children.of(one.name) is None])
+        finally:
+            if not goes_on:
+                self._end_subscribers()
 
     def _end_subscribers(self) -> None:
         """Extensions that have ended get nothing any more; a listener that the test has subscribed by hand goes on."""
