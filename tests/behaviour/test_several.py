@@ -154,8 +154,9 @@ def test_each_child_belongs_to_the_environment_that_started_it(
     lambda_telemetry_factory: Factory, tmp_path: Path
 ) -> None:
     with lambda_telemetry_factory() as a, lambda_telemetry_factory() as b:
+        argv = subscriber(tmp_path)  # written once: a child may still read it
         for one in (a, b):
-            one.run_extension(subscriber(tmp_path))
+            one.run_extension(argv)
         for one in (a, b):
             one.wait_until_ready("ext.py")
             one.emit(events.function("f"))
