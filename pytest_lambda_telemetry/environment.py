@@ -30,6 +30,7 @@ from .sandbox.sandbox import Sandbox
 from .sandbox.violations import ExpectedRejection, expecting
 from .script import Script
 from .settings import DEFAULTS, Settings
+from .story.steps import Shutdown
 
 
 class LambdaTelemetry(Judged):
@@ -136,6 +137,7 @@ class LambdaTelemetry(Judged):
         self._refuse_loop("emit()")
         with sandbox.turns.hold("emit()") as attempted:
             sandbox.engine.catch_up()
+            sandbox.course.begin_next()
             sandbox.engine.emit(checked, deliver=True, source="test")
         sandbox.suspicions.tell_here()
         return _snapshots(attempted)
@@ -193,9 +195,12 @@ class LambdaTelemetry(Judged):
         `tracing` is the trace header's value. Managed Instances have neither runtimeDone nor freeze. Ends init, if it
         has not ended. An exception in the block ends the invocation with status "error" and propagates.
         """
+        return self._invocation(options)
+
+    def _invocation(self, options: InvocationOptions, logs: Sequence[Log] = ()) -> AbstractContextManager[Invocation]:
         arguments.invocation(options)
         self._forbid_blocking("invocation()")
-        return self._telling(self._sandbox.invocations.invocation(options))
+        return self._telling(self._sandbox.invocations.invocation(options, logs))
 
     @overload
     def invoke(self, *, logs: Sequence[Log] = (), **options: Unpack[InvocationOptions]) -> Invocation: ...
@@ -218,12 +223,15 @@ class LambdaTelemetry(Judged):
         records = arguments.log_records(logs)
         managed = sandbox.settings.profile.managed_instances
         count = arguments.concurrent(concurrent, managed=managed, request_id=options.get("request_id"))
+        if concurrent is None:
+            with self._invocation(options, records) as invocation:
+                return invocation
         with ExitStack() as running:
             invocations = [running.enter_context(self.invocation(**options)) for _ in range(count)]
             for record in records:
                 for invocation in invocations:
                     invocation.log(record)
-        return invocations[0] if concurrent is None else tuple(invocations)
+        return tuple(invocations)
 
     def end_init(self, *, init_duration_ms: float = 100) -> tuple[Delivery, ...]:
         """End the init phase: wait for the extensions to be ready; from now on register and subscribe are refused.
@@ -232,6 +240,7 @@ class LambdaTelemetry(Judged):
         """
         not_negative("init_duration_ms", init_duration_ms)
         with self._driving("end_init()") as attempted:
+            self._sandbox.course.begin_next()
             self._sandbox.stage.end_init(init_duration_ms)
         return _snapshots(attempted)
 
@@ -240,7 +249,7 @@ class LambdaTelemetry(Judged):
         if self._sandbox.closed:
             return ()
         with self._driving("shutdown()") as attempted:
-            self._sandbox.stage.shutdown(reason)
+            self._sandbox.course.tell("shutdown", [Shutdown(reason)])
         return _snapshots(attempted)
 
     def restart(self) -> tuple[Delivery, ...]:

@@ -28,17 +28,20 @@ from ..host.names import LOOPBACK, NAMES, SANDBOX_NAMES
 from ..host.threads import DEATH_WATCH
 from ..integrations import foreign_clock, passthrough, pytest_socket
 from ..model.facts import Dropped, Fact, Hinted, ThreadDied
-from ..model.records import Subscription
 from ..protocol import profiles
 from ..settings import Settings
+from ..story.scenario import Scenario
 from ..wire.sender import Sender
 from ..wire.server import Server
 from .arrivals import Arrivals
 from .audit import Audit
 from .backends import Backends
 from .children import Children
+from .course import Course
+from .destinations import addresses, may_be_starting
 from .invocations import Invocations
 from .listeners import Listeners
+from .misfortunes import planned
 from .origins import Origins
 from .phases import Phases
 from .plan import Plan, PlannedDeliverer
@@ -60,6 +63,7 @@ def assemble(
     *,
     shared: bool = False,
     limit: int = DEFAULT_LIMIT,
+    scenario: Scenario | None = None,
     clock: Clock | None = None,
     sender: Sender | None = None,
     server: Server | None = None,
@@ -67,11 +71,14 @@ def assemble(
     """An environment that is open: it serves, and the sandbox's names resolve.
 
     `seed` is what identifiers are made of (the function's name without one), `shared` puts it at the address that the
-    fixtures of this process share, `limit` is the journal's. What is handed in is the caller's to close. Raises
+    fixtures of this process share, `limit` is the journal's; `scenario` is
+    what it runs under, whose settings are among `settings` already. What is handed in is the caller's to close. Raises
     MisuseError when the port cannot be used.
     """
     with contextlib.ExitStack() as undo:
-        sandbox = _connect(settings, seed or settings.function_name, shared, limit, clock, sender, server, undo)
+        sandbox = _connect(
+            settings, seed or settings.function_name, shared, limit, scenario, clock, sender, server, undo
+        )
         sandbox.undo = undo.pop_all()
     return sandbox
 
@@ -81,6 +88,7 @@ def _connect(
     seed: str,
     shared: bool,
     limit: int,
+    scenario: Scenario | None,
     clock: Clock | None,
     sender: Sender | None,
     server: Server | None,
@@ -148,12 +156,12 @@ def _connect(
         address=address,
     )
     turns.at_end.append(children.end_call)
-    sender.addresses_of = lambda subscription: _addresses(subscription, address, children)
+    sender.addresses_of = lambda subscription: addresses(subscription, address, children)
     listeners = Listeners(
         sender,
         lock=lock,
         turns=turns,
-        may_be_starting=lambda subscription: _may_be_starting(subscription, extensions, children),
+        may_be_starting=lambda subscription: may_be_starting(subscription, extensions, children),
         patience_s=settings.extension_timeout_s,
     )
     turns.at_end.append(listeners.end_call)
@@ -246,6 +254,21 @@ def _connect(
         waits=waits,
         sender=sender,
     )
+    for misfortune in scenario.plan if scenario is not None else ():
+        plan.add(planned(misfortune, lambda: stage.is_shutting_down))
+    stand_in = StandIn(lock, desk, extensions, profile)
+    course = Course(
+        scenario,
+        lock=lock,
+        journal=journal,
+        engine=engine,
+        extensions=extensions,
+        children=children,
+        reception=reception,
+        stage=stage,
+        stand_in=stand_in,
+        restart=lambda: sandbox.restart(),
+    )
     invocations = Invocations(
         settings=settings,
         profile=profile,
@@ -258,6 +281,7 @@ def _connect(
         phases=phases,
         stage=stage,
         waits=waits,
+        course=course,
     )
     retelling = Retelling(
         settings=settings,
@@ -298,30 +322,13 @@ def _connect(
         waits=waits,
         stage=stage,
         invocations=invocations,
-        player=Player(engine, phases, stage, retelling),
-        stand_in=StandIn(lock, desk, extensions, profile),
+        player=Player(engine, phases, course, retelling),
+        stand_in=stand_in,
+        course=course,
         undo=undo,
     )
     _open(sandbox, server, undo, lifetime, follows=follows)
     return sandbox
-
-
-def _addresses(subscription: object, address: str, children: Children) -> tuple[str, ...]:
-    """Where a subscription's listener may be: at the sandbox's own address first, which its names resolve to."""
-    if not isinstance(subscription, Subscription) or subscription.destination.host not in SANDBOX_NAMES:
-        return (LOOPBACK,)
-    process = children.of(subscription.extension_name)
-    seen = address if process is None else process.address
-    return (seen,) if seen == LOOPBACK else (seen, LOOPBACK)  # some listen at localhost, whatever they subscribe with
-
-
-def _may_be_starting(subscription: Subscription, extensions: Extensions, children: Children) -> bool:
-    """Its extension subscribed by itself, and has not ended: it is about to listen, if it does not yet."""
-    extension = extensions.by_id(subscription.extension_id)
-    if extension is None or extension.stand_in or extension.failed:
-        return False
-    process = children.of(extension.name)
-    return process is None or process.returncode is None
 
 
 def _clock(settings: Settings, lock: threading.Condition, undo: contextlib.ExitStack) -> Clock:

@@ -1,9 +1,10 @@
 """Invocations as they happen: the story's steps with durations that are measured, not planned."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from threading import Condition
+from typing import cast
 
 from ..api.parties import Extensions
 from ..engine.moments import Moments
@@ -11,12 +12,16 @@ from ..engine.run import Engine
 from ..engine.subscriber import Subscriber
 from ..engine.turns import Interrupted
 from ..model.errors import LambdaTelemetryError, MisuseError
+from ..model.event import Event, Log
 from ..model.facts import AskedEarly
 from ..model.ports import Recorder
 from ..protocol.profiles import Profile
+from ..protocol.schema import Status
 from ..protocol.states import Phase, Trigger
 from ..settings import Settings
 from ..story.invocation import Invoked
+from ..story.steps import ScenarioAction, Thaw
+from .course import Course
 from .invocation import Invocation, InvocationOptions
 from .phases import Phases
 from .process_wide import request_id as nth_request_id
@@ -43,6 +48,7 @@ class Invocations:
         phases: Phases,
         stage: Stage,
         waits: Waits,
+        course: Course,
     ) -> None:
         self._settings = settings
         self._profile = profile
@@ -55,6 +61,7 @@ class Invocations:
         self._phases = phases
         self._stage = stage
         self._waits = waits
+        self._course = course
         self._count = 0
         self._running = 0
         self._ended_with = ""
@@ -64,8 +71,8 @@ class Invocations:
         self._ended_with = ""
 
     @contextmanager
-    def invocation(self, options: InvocationOptions) -> Iterator[Invocation]:
-        """See LambdaTelemetry.invocation; the options were checked."""
+    def invocation(self, options: InvocationOptions, logs: Sequence[Log] = ()) -> Iterator[Invocation]:
+        """See LambdaTelemetry.invocation; the options were checked. `logs` is what the function logs at once."""
         engine, hold = self._engine, self._engine.turns.hold
         with hold("invocation()"):
             engine.catch_up()
@@ -76,8 +83,12 @@ class Invocations:
         engine.outbox.collect(invocation.attempted)
         try:
             with hold("invocation()"):
-                self._stage.carry_out(of.begun())
+                self._course.tell("invocation-begun", of.begun(), request_id=invocation.request_id)
+                if not logs:
+                    self._course.release()
             try:
+                if logs:
+                    invocation.log(*logs)
                 yield invocation
             except Exception as error:
                 if not isinstance(error, LambdaTelemetryError | Interrupted):  # else it is the test's own mistake
@@ -95,10 +106,12 @@ class Invocations:
             self._running -= 1
             if not self._running and self._phases.phase is Phase.INVOKE:
                 self._phases.move(Trigger.INVOCATION_END)
-            if invocation.status in ("timeout", "failure") and not self._profile.managed_instances:
+            failed = invocation.status in ("timeout", "failure") and not self._profile.managed_instances
+            if failed and not self._course.is_over:
                 self._ended_with = "a time-out" if invocation.status == "timeout" else "a failure"
 
     def _begin(self, options: InvocationOptions) -> Invocation:
+        self._course.begin_next()
         if self._phases.phase is Phase.INIT:
             self._stage.end_init(DEFAULT_INIT_MS)
         if self._ended_with and self._phases.phase is Phase.IDLE:
@@ -113,10 +126,11 @@ class Invocations:
         if not (self._running and self._profile.managed_instances):
             self._phases.move(Trigger.INVOCATION_START)
         self._running += 1
-        self._stage.thaw()
+        if self._engine.clock.frozen:
+            self._course.tell("thaw", [Thaw()])
         self._count += 1
         request_id = options.get("request_id") or str(nth_request_id(self._seed, self._count))
-        return Invocation(self._engine, request_id, deadline, options.get("status", "success"))
+        return Invocation(self._engine, self._course, request_id, deadline, options.get("status", "success"))
 
     def _invoked(self, invocation: Invocation, options: InvocationOptions) -> Invoked:
         return Invoked(
@@ -147,7 +161,7 @@ class Invocations:
             error_type = None
         if of.managed:
             report = of.report(invocation.status, error_type, ran_ms, init_duration_ms=stage.take_charged_init_ms())
-            stage.carry_out([report])
+            self._course.tell("report", [report])
             self._let_telemetry_out(limit_us)
             return
         overhead_ms, done_us = options.get("overhead_ms"), clock.elapsed_us
@@ -159,9 +173,12 @@ class Invocations:
             )
         if overhead_ms == 0 and not waiting:
             stage.freeze()
-        stage.carry_out(of.runtime_done(invocation.status, error_type, ran_ms))
+        done = self._course.tell("runtime-done", of.runtime_done(invocation.status, error_type, ran_ms))
+        status_before, froze_early = invocation.status, clock.frozen and overhead_ms != 0
+        self._follow(invocation, done)
         marks = engine.marks()
-        late = stage.serve_until_asked(when, limit_us) if waiting else []
+        cut_short = invocation.status == "timeout" != status_before  # Lambda waits for nobody then
+        late = stage.serve_until_asked(when, limit_us) if waiting and not cut_short else []
         if late:
             engine.advance(max(0, limit_us - clock.elapsed_us))
             invocation.status, invocation.outcome, error_type = "timeout", "extension-timeout", None
@@ -169,16 +186,27 @@ class Invocations:
         if overhead_ms != 0 and not late:
             until_us = limit_us if overhead_ms is None else min(limit_us, done_us + round(overhead_ms * 1000))
             engine.advance_until(lambda: engine.delivered(marks), until_us)
-        if invocation.outcome == "completed":
+        if invocation.outcome == "completed" and not froze_early:
             self._note_early(invocation, marks, limit_us)
         report = of.report(
-            invocation.status,
+            invocation.status if late else status_before,
             error_type,
             ran_ms,
             round(max(0, asked_us - done_us) / 1000, 3) if any(not one.stand_in for one in self._extensions) else None,
             init_duration_ms=stage.take_charged_init_ms(),
         )
-        stage.carry_out([report, *of.closed()])
+        self._follow(invocation, self._course.tell("report", [report]))
+        if not self._phases.ending:  # as a scenario may have it
+            self._course.tell("freeze", of.closed())
+
+    def _follow(self, invocation: Invocation, told: Sequence[ScenarioAction]) -> None:
+        """Where a scenario lets it end in another way than the test has said, the test sees that."""
+        for action in told if self._course.scenario is not None else ():
+            record = action.record if isinstance(action, Event) else None
+            if isinstance(record, Mapping) and record.get("requestId") == invocation.request_id and "status" in record:
+                invocation.status = cast(Status, record["status"])
+                if invocation.status == "timeout" and invocation.outcome == "completed":
+                    invocation.outcome = "function-timeout"
 
     def _note_early(self, invocation: Invocation, marks: dict[Subscriber, int], limit_us: int) -> None:
         """Who asked before runtimeDone and is frozen now without telemetry that it would have got by waiting."""

@@ -27,6 +27,7 @@ from ..protocol.states import Call, Phase, Trigger
 from ..real import Real
 from ..settings import Settings
 from ..story.init import extension_stands
+from ..story.scenario import MomentName
 from ..story.steps import Action, EndInit, Flush, Freeze, Invoke, Shutdown, Thaw
 from ..wire.sender import Sender
 from .children import Children
@@ -77,7 +78,9 @@ class Stage:
         self._sender = sender
         self.invoked = 0  # invocations of this execution environment
         self._init_ms: float | None = None
-        self._deadline_us = 0  # of the invocation, in elapsed time
+        self.invoked_us = self.deadline_us = 0  # of the invocation, in elapsed time
+        self.is_shutting_down = False
+        self.tell: Callable[[MomentName, Sequence[Action]], object] = lambda _, actions: self.carry_out(actions)
         self._told_until: dict[str, float] = {}  # by name: the real moment until which an extension may take its time
         self._shutting_down: set[LiveExtension] = set()  # who was told of it
 
@@ -106,7 +109,7 @@ class Stage:
                 self._engine.flush(self._engine.subscribers)
             case Freeze():
                 if by == SCRIPT:
-                    self.serve_until_asked("the moment at which the script freezes the environment", self._deadline_us)
+                    self.serve_until_asked("the moment at which the script freezes the environment")
                 self.freeze()
             case Thaw():
                 self.thaw()
@@ -127,6 +130,7 @@ class Stage:
         if self._phases.phase is not Phase.INIT:
             self._phases.move(Trigger.END_INIT)  # raises, saying why not
         self.wait_for_extensions("init")
+        self.tell("init-ends", ())
         took_us = self._clock.elapsed_us - (self._reception.init_started_us or 0)
         if took_us == 0:
             took_us = round(init_duration_ms * 1000)
@@ -136,7 +140,7 @@ class Stage:
             init, error_type = self._reception.init, self._extensions.first_error
             if error_type is not None:
                 init = replace(init, status="error", error_type=error_type)
-            self._engine.emit(init.ended(self.standing(), self._init_ms), deliver=True)
+            self.tell("init-ended", init.ended(self.standing(), self._init_ms))
         self._close_init()
 
     def take_charged_init_ms(self) -> float | None:
@@ -178,7 +182,8 @@ class Stage:
 
     def _invoke_extensions(self, invoke: Invoke) -> None:
         """INVOKE to every extension that registered for it and waits on next."""
-        self._deadline_us = self._clock.elapsed_us + round(invoke.deadline_ms * 1000)
+        self.invoked_us = self._clock.elapsed_us
+        self.deadline_us = self.invoked_us + round(invoke.deadline_ms * 1000)
         for extension in list(self._extensions):
             if extension.stand_in or "INVOKE" not in extension.events:
                 continue
@@ -202,17 +207,18 @@ class Stage:
 
     # -- waiting for extensions ----------------------------------------------------------------------------------------
 
-    def serve_until_asked(self, when: str, limit_us: int) -> list[str]:
+    def serve_until_asked(self, when: str, limit_us: int | None = None) -> list[str]:
         """Let every extension ask for its next event, also one that waits for telemetry before it does.
 
         Those about to ask get a short real moment; then time goes from due moment to due moment, at most to `limit_us`
-        of elapsed time; at last they are waited for in real time. Those that have not asked then are named, and have
-        broken the rules.
+        of elapsed time, by default the function's deadline; at last they are waited for in real time. Those that have
+        not asked then are named, and have broken the rules.
         """
         if self._phases.ending:
             return []
+        until_us = self.deadline_us if limit_us is None else limit_us
         while self._waits.let_ask():
-            if not self._engine.step(limit_us):
+            if not self._engine.step(until_us):
                 return self.wait_for_extensions(when)
         return []
 
@@ -298,6 +304,7 @@ class Stage:
         require(is_one_of(reason, valid), "reason", reason, f"one of {quoted(valid)}")
         if self._phases.ending:
             return
+        self.is_shutting_down = True
         self.thaw()
         self._children.note_dead()
         limit_ms = self._shutdown_limit_ms()
@@ -349,7 +356,7 @@ class Stage:
         """What an execution environment has for itself is as at its beginning; it has shut down. Its time goes on."""
         with self._lock:
             self._phases.move(Trigger.RESTART)
-            self._violations.ending = False
+            self._violations.ending = self.is_shutting_down = False
             self.invoked = 0
             self._init_ms = None
             self._told_until.clear()
