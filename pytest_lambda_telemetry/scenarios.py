@@ -201,10 +201,13 @@ ALL: tuple[Scenario, ...] = (
     ),
     Scenario(
         name="backend-hangs-at-shutdown",
-        summary="The first request during shutdown gets no answer for a second, then a reset; another one is answered.",
+        summary="What the last invocation logged is still buffered at shutdown, and the first request to the backend"
+        " during it gets no answer for a second, then a reset; another one is answered.",
         broke="the last batch was lost, or doubled by a retry",
         source="newrelic-lambda-extension 41, 119, 161; elastic/apm-aws-lambda 334, 360, 411",
+        not_with=_MANAGED,
         plan=[FailBackend(fault="hang", delay_ms=1_000, at_shutdown=True)],
+        story={"runtime-done": changes.frozen_at_once},
     ),
     Scenario(
         name="stale-connections",

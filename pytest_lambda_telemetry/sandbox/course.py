@@ -173,7 +173,9 @@ class Course:
         if not self.is_over:
             return
         self.is_over = False
-        stood_in = [(one.name, one.events, list(one.subscriptions.values())) for one in self._extensions]
+        stood_in = [
+            (one.name, one.events, list(one.subscriptions.values())) for one in self._extensions if one.stand_in
+        ]
         self._restart()
         for name, events, subscriptions in stood_in:
             self._stand_in.register(name, events)
