@@ -86,11 +86,10 @@ class Course:
     def only_buffer(self, name: MomentName, events: Sequence[Event], request_id: str | None = None) -> None:
         """Tell a moment where nothing can be done but to buffer events."""
         done = self._changed(name, events, request_id) if name in self._changes else events
-        for action in done:
-            if isinstance(action, Event):
-                self._engine.emit([action], deliver=False)
-            elif isinstance(action, Inject):
-                self._engine.emit([action.event], deliver=False, source=self._source)
+        own = [action for action in done if isinstance(action, Event)]
+        added = [action.event for action in done if isinstance(action, Inject)]
+        self._engine.emit(own, deliver=False)
+        self._engine.emit(added, deliver=False, source=self._source)
 
     def release(self) -> None:
         """Do what was put off."""
@@ -150,12 +149,14 @@ class Course:
             if kind is Event:
                 self._engine.emit([one for one in several if isinstance(one, Event)], deliver=True, source=by)
                 continue
+            if kind is Inject:
+                added = [one.event for one in several if isinstance(one, Inject)]
+                self._engine.emit(added, deliver=True, source=self._source)
+                continue
             for action in several:
                 match action:
                     case Advance(ms):
                         self._engine.advance(round(ms * 1000))
-                    case Inject(event):
-                        self._engine.emit([event], deliver=True, source=self._source)
                     case Later(action=later):
                         self._put_off.append(later)
                     case Restart():

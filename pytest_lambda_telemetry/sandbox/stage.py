@@ -345,6 +345,7 @@ class Stage:
         if extension.stand_in or extension.failed or not (wants or all_polls) or extension in self._shutting_down:
             return
         self._shutting_down.add(extension)
+        self._told_until.pop(extension.name, None)  # it is not to ask any more
         deadline_ms = self._deadline_ms(extension, limit_ms)
         payload: dict[str, object] = {"eventType": "SHUTDOWN", "deadlineMs": deadline_ms, "shutdownReason": reason}
         with self._lock:

@@ -122,11 +122,8 @@ def logs_then_frozen(_moment: Moment, actions: Actions) -> Actions:
 
 def telemetry_first(_moment: Moment, actions: Actions) -> Actions:
     told = [action for action in actions if not isinstance(action, Invoke)]
-    return [Thaw(), *told, Flush(), *(Later(action) for action in actions if isinstance(action, Invoke))]
-
-
-def delivered_at_once(_moment: Moment, actions: Actions) -> Actions:
-    return [*actions, Flush()]
+    invokes = [action for action in actions if isinstance(action, Invoke)]
+    return [Thaw(), *told, Later(Flush()), *map(Later, invokes)]
 
 
 def dropped(_moment: Moment, actions: Actions) -> Actions:

@@ -156,7 +156,7 @@ def half_a_body(naive: Naive) -> None:
                     naive.send(logged(json.loads(stream.read(length))))
                     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
-        thread = threading.Thread(target=listen, daemon=True)
+        thread = threading.Thread(target=listen, daemon=True, name="listener")
         thread.start()
         port = server.getsockname()[1]
         naive.environment.subscribe(f"http://sandbox.localdomain:{port}", buffering={"timeoutMs": 100})
