@@ -164,7 +164,7 @@ class Course:
                     case Freeze() if by == LAMBDA and self._changes:
                         self._stage.serve_until_asked("the moment at which Lambda freezes the environment")
                         self._stage.freeze()
-                    case _:
+                    case _ if not isinstance(action, Inject):
                         self._stage.carry_out([action], by)
 
     # -- the next execution environment --------------------------------------------------------------------------------

@@ -416,4 +416,5 @@ def subscribing_twice(naive: Naive) -> None:
     with Listener() as listener:
         identifier = register("ext", ("SHUTDOWN",))
         for _ in range(2):
-            assert subscribe(identifier, subscribe_body(listener.port)).body == "OK"
+            answer = subscribe(identifier, subscribe_body(listener.port)).body
+            assert answer == "OK", f"Subscribe was answered {answer!r}, which is not 'OK'"
