@@ -249,7 +249,10 @@ class LambdaTelemetry(Judged):
         if self._sandbox.closed:
             return ()
         with self._driving("shutdown()") as attempted:
-            self._sandbox.course.tell("shutdown", [Shutdown(reason)])
+            if self._sandbox.phases.ending:
+                self._sandbox.stage.shutdown(reason)  # it has, and does nothing
+            else:
+                self._sandbox.course.tell("shutdown", [Shutdown(reason)])
         return _snapshots(attempted)
 
     def restart(self) -> tuple[Delivery, ...]:

@@ -77,6 +77,7 @@ class Course:
             self.release()
         if name == "invocation-begun":
             self._number += 1
+            self._request_id = next(filter(None, map(request_id_of, actions)), None)
         done = self._changed(name, actions, request_id) if name in self._changes else actions
         self._carry_out(done, by)
         if name == "logs":
@@ -121,17 +122,13 @@ class Course:
         self.only_buffer("init-begun", [started])
 
     def _changed(
-        self, name: MomentName, actions: Sequence[ScenarioAction], request_id: str | None
+        self, name: MomentName, actions: Sequence[ScenarioAction], request_id: str | None = None
     ) -> Sequence[ScenarioAction]:
-        if name == "invocation-begun" and request_id is None:
-            request_id = next(filter(None, map(request_id_of, actions)), None)
-        if request_id is not None:
-            self._request_id = request_id
         clock = self._engine.clock
         moment = Moment(
             name=name,
             number=self._number,
-            request_id=self._request_id,
+            request_id=request_id or self._request_id,
             lasted_ms=max(0.0, (clock.elapsed_us - self._stage.invoked_us) / 1000),
             remaining_ms=max(0.0, (self._stage.deadline_us - clock.elapsed_us) / 1000),
             now=clock.now,
