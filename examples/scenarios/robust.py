@@ -96,7 +96,10 @@ class Outbox:
 class Forwarder:
     """The extension: a listener, a subscription, and the loop that asks for the next event."""
 
+    registers_for: tuple[str, ...] | None = None
+
     def __init__(self, backend_url: str, name: str) -> None:
+        self.backend_url = backend_url
         self._api = os.environ["AWS_LAMBDA_RUNTIME_API"]
         self._managed = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "lambda-managed-instances"
         self._name = name
@@ -118,7 +121,8 @@ class Forwarder:
             self._outbox.send()
 
     def _live(self, port: int) -> None:
-        events = ["SHUTDOWN"] if self._managed else ["INVOKE", "SHUTDOWN"]
+        usual = ("SHUTDOWN",) if self._managed else ("INVOKE", "SHUTDOWN")  # there is no INVOKE on Managed Instances
+        events = self.registers_for or usual
         headers = {"Lambda-Extension-Name": self._name}
         _, identifier = self._call("POST", "/2020-01-01/extension/register", {"events": events}, headers)
         identified = {"Lambda-Extension-Identifier": identifier}

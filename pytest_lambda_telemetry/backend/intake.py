@@ -113,7 +113,7 @@ class Intake:
 
     def froze(self) -> None:
         """The environment freezes: what is idle now will be dead when it thaws."""
-        if self.drops_idle and self._server.has_connections:
+        if self.drops_idle and self._count:
             self._server.drop_idle(silently=self._misfortunes.silences(self.name))
 
     def close(self) -> None:

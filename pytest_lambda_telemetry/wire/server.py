@@ -269,12 +269,6 @@ class Server:
         for sock in turned_away:
             sock.close()
 
-    @property
-    def has_connections(self) -> bool:
-        """A connection is open, idle or not."""
-        with self._lock:
-            return any(connection.thread.is_alive() for connection in self._connections)
-
     def drop_idle(self, *, silently: bool = False) -> None:
         """Every connection that is idle now is dead, and its client finds that out at its next request.
 

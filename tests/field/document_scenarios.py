@@ -4,16 +4,18 @@ import re
 import sys
 import tempfile
 import warnings
-from contextlib import closing
+from contextlib import closing, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from threading import Thread
 
 from examples.scenarios import robust
-from pytest_lambda_telemetry import LambdaTelemetry, Scenario, Settings, scenarios
+from examples.scenarios.naive import NaiveForwarder
+from pytest_lambda_telemetry import LambdaTelemetry, Scenario, Settings, WaitTimeout, scenarios
 from pytest_lambda_telemetry.environment import over
 from pytest_lambda_telemetry.sandbox.assembly import assemble
 from tests.field.cases import steady
-from tests.field.naive import BREAKS, Naive
+from tests.field.naive import BREAKS, Naive, usual
 
 PAGE = Path(__file__).parents[2] / "docs/scenarios.md"
 COMMAND = "python -m tests.field.document_scenarios"
@@ -85,6 +87,37 @@ def _live(environment: LambdaTelemetry, *, in_process: bool) -> None:
     environment.assert_exactly_once()
 
 
+NAIVE = """\
+## A naive forwarder
+
+[The same forwarder as most people write it first](../examples/scenarios/naive.py) is green under `plain`. Under the
+others its test ends like this, but for those that end the execution environment: it runs in the test's own process.
+
+| scenario | what the test says first |
+|---|---|
+"""
+
+
+def naive_rows() -> list[str]:
+    """How the test of the naive forwarder ends under each scenario."""
+    return [f"| `{one.name}` | {_naive_outcome(one)} |" for one in scenarios.ALL if one.name not in IN_PROCESSES]
+
+
+def _naive_outcome(scenario: Scenario) -> str:
+    def live(naive: Naive) -> None:
+        threads = [Thread(target=NaiveForwarder(naive.backend.url, "naive.py").run, daemon=True)]
+        with redirect_stderr(StringIO()):  # where http.server writes tracebacks
+            for thread in threads:
+                thread.start()
+            naive.environment.wait_until_ready("naive.py")
+            usual(naive)
+
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        error = caught(scenario, live, Path(folder))
+    return f"`{steady(error)}`" if error is not None else "green"
+
+
 def failure(scenario: Scenario) -> str:
     """The first line of what the test of its naive extension says."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -99,7 +132,7 @@ def caught(scenario: Scenario, live: object, folder: Path) -> Exception | None:
         with over(assemble(SETTINGS.with_options(scenario.settings), "naive", scenario=scenario)) as environment:
             with closing(Naive(environment, folder)) as naive:
                 live(naive)
-    except AssertionError as error:
+    except (AssertionError, WaitTimeout) as error:
         return error
     return None
 
@@ -127,4 +160,7 @@ def section(scenario: Scenario) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text("\n".join([INTRODUCTION, *map(section, scenarios.ALL)]), encoding="utf-8")
+    PAGE.write_text(
+        "\n".join([INTRODUCTION, *map(section, scenarios.ALL), NAIVE + "\n".join(naive_rows()) + "\n"]),
+        encoding="utf-8",
+    )

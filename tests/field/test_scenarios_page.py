@@ -19,6 +19,7 @@ def blocks(name: str) -> list[str]:
 def test_the_page_has_every_scenario_in_order() -> None:
     assert TEXT.startswith(document_scenarios.INTRODUCTION)
     assert [*SECTIONS] == [one.name for one in scenarios.ALL]
+    assert TEXT.index(document_scenarios.NAIVE) > TEXT.index(f"## {scenarios.ALL[-1].name}")
 
 
 @pytest.mark.parametrize("scenario", scenarios.ALL, ids=lambda one: one.name)
@@ -33,6 +34,13 @@ def test_what_happens_is_on_the_page(scenario: Scenario) -> None:
 def test_what_a_naive_extension_gets_to_hear_is_on_the_page(name: str) -> None:
     assert BREAKS[name][0] in SECTIONS[name]
     assert blocks(name)[0] == document_scenarios.failure(scenarios.BY_NAME[name])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_how_a_naive_forwarder_ends_is_on_the_page() -> None:
+    rows = document_scenarios.naive_rows()
+    assert document_scenarios.NAIVE + "\n".join(rows) + "\n" in TEXT
+    assert rows[0] == "| `plain` | green |"
 
 
 def test_the_scenario_on_the_page_can_be_made() -> None:
