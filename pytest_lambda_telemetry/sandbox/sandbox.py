@@ -140,6 +140,7 @@ class Sandbox:
         """Begin a new execution environment, at the same address and in the same time; the turn is held."""
         if self.phases.phase is Phase.INVOKE:
             self.phases.move(Trigger.INVOCATION_START)  # raises, saying why not
+        self.course.is_over = False
         self.stage.shutdown("spindown")
         with self.lock:
             self.extensions_api.end_polls()

@@ -14,7 +14,6 @@ import pytest
 from pytest_lambda_telemetry import (
     Advance,
     AsyncLambdaTelemetry,
-    Backend,
     Event,
     FailBackend,
     FailDelivery,
@@ -130,10 +129,8 @@ def test_a_block_goes_on_under_each(scenario: Scenario) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-@pytest.mark.lambda_telemetry_scenarios("all")
-async def test_an_async_test_under_each(
-    anyio_backend: str, async_lambda_telemetry: AsyncLambdaTelemetry, lambda_telemetry_backend: Backend
-) -> None:
+@pytest.mark.lambda_telemetry_scenarios("all", exclude=("backend-down", "backend-slow", "stale-connections"))
+async def test_an_async_test_under_each(anyio_backend: str, async_lambda_telemetry: AsyncLambdaTelemetry) -> None:
     with Listener() as listener:
         async_lambda_telemetry.subscribe(listener.uri, buffering=BUFFERING)
         await async_lambda_telemetry.invoke(logs=["first"])
@@ -255,6 +252,31 @@ def test_the_first_request_during_shutdown_hangs_and_another_one_is_answered() -
         environment.end_init()
         environment.shutdown()
         assert [post(), post()] == [None, 200]
+
+
+def test_nobody_answers_on_a_connection_that_was_kept_over_a_freeze() -> None:
+    with under(scenarios.BY_NAME["stale-connections"]) as environment:
+        backend = environment.backend()
+        kept, other = (HTTPConnection(backend.host, backend.port, timeout=0.3) for _ in range(2))
+        kept.request("POST", "/", b"x")
+        assert kept.getresponse().read() == b""
+        environment.invoke()
+        kept.request("POST", "/", b"x")
+        with pytest.raises(TimeoutError):
+            kept.getresponse()
+        kept.close()
+        other.request("POST", "/", b"y")
+        assert other.getresponse().status == 200
+        other.close()
+        assert [request.body for request in backend.requests] == [b"x", b"y"]
+
+
+def test_the_tests_own_restart_begins_the_next_environment_once() -> None:
+    with under(scenarios.BY_NAME["function-timeout"]) as environment:
+        environment.invoke()
+        environment.restart()
+        environment.invoke()
+        assert sum("a new execution environment" in one.what for one in environment.journal) == 1
 
 
 # -- what a scenario adds is not the test's ----------------------------------------------------------------------------

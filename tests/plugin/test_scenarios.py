@@ -147,18 +147,16 @@ def test_no_backend(lambda_telemetry): lambda_telemetry.invoke(logs=["x"])
 def test_no_request(lambda_telemetry, lambda_telemetry_backend): pass
 
 @pytest.mark.lambda_telemetry_scenarios("function-timeout")
+@pytest.mark.lambda_telemetry(extension_timeout_s=0.1)
 def test_in_process(lambda_telemetry):
     with Listener() as listener:
         subscribe(register("mine", ["SHUTDOWN"]), subscribe_body(listener.port))
-        lambda_telemetry._sandbox.extensions.by_name("mine").stand_in = False
         try:
-            with lambda_telemetry.invocation(overhead_ms=0): pass
+            lambda_telemetry.invoke()
         finally:
             listener.no_such_name  # what fails on the way out
 """,
         "-rs",
-        "-o",
-        "filterwarnings=default",
     )
     assert sorted(set(skipped(result))) == [
         "scenario 'backend-down' has nothing to do with this test: no request to a backend has met it",
@@ -226,6 +224,35 @@ def test_bad_fault(lambda_telemetry): pass
     result.assert_outcomes(passed=2, errors=2)
     result.stdout.fnmatch_lines(["scenario 'bad': there is no setting 'fidelty'; did you mean 'fidelity'?*"])
     result.stdout.fnmatch_lines(["scenario 'bad': 'boom' is no delivery fault; use one of *"])
+
+
+def test_workers_and_random_order_run_each_scenario_once(run: Run) -> None:
+    source = """
+@pytest.mark.lambda_telemetry_scenarios("all")
+@pytest.mark.parametrize("number", [1, 2])
+def test_a(lambda_telemetry, number):
+    with Listener() as listener:
+        lambda_telemetry.subscribe(listener.uri, buffering={"timeoutMs": 100})
+        lambda_telemetry.invoke(logs=["a"])
+        lambda_telemetry.shutdown()
+"""
+    result = run(source, "-p", "xdist", "-p", "randomly", "-n", "2", subprocess=True)
+    in_need_of_a_backend = 3  # of the others one freezes, and delivers at shutdown
+    result.assert_outcomes(passed=2 * (len(NAMES) - in_need_of_a_backend), skipped=2 * in_need_of_a_backend)
+
+
+def test_those_that_failed_run_again(run: Run) -> None:
+    source = """
+@pytest.mark.lambda_telemetry_scenarios("plain", "observed", "late-report")
+def test_a(lambda_telemetry, request):
+    lambda_telemetry.invoke()
+    assert "[observed]" not in request.node.name
+"""
+    cache = ("-o", "addopts=", "-v")
+    run(source, *cache).assert_outcomes(passed=2, failed=1)
+    result = run(source, *cache, "--lf")
+    result.assert_outcomes(failed=1)
+    assert any("test_a[observed] FAILED" in line for line in result.outlines)
 
 
 def test_a_fixture_that_is_asked_for_later_cannot_be_parametrized(run: Run) -> None:
