@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from . import events
+    from . import events, scenarios
     from .aio import AsyncLambdaTelemetry
     from .api.routes import RouteName
     from .backend.faults import BackendFault
@@ -48,13 +48,29 @@ if TYPE_CHECKING:
     from .script import Script
     from .settings import ClockName, LogFormat, Retry, Settings, SettingsOptions
     from .story.lifecycles import ScriptOptions
-    from .story.steps import Action, EndInit, Flush, Freeze, Invoke, Shutdown, Step, Thaw
+    from .story.scenario import Change, FailBackend, FailDelivery, Moment, MomentName, RejectCall, Scenario
+    from .story.steps import (
+        Action,
+        Advance,
+        EndInit,
+        Flush,
+        Freeze,
+        Inject,
+        Invoke,
+        Later,
+        Restart,
+        ScenarioAction,
+        Shutdown,
+        Step,
+        Thaw,
+    )
     from .views.entries import Entry
     from .views.ledger import Ledger
     from .views.trails import Trail
 
 __all__ = [
     "Action",
+    "Advance",
     "AsyncBackend",
     "AsyncLambdaTelemetry",
     "Attempt",
@@ -63,6 +79,7 @@ __all__ = [
     "BackendRequest",
     "Buffering",
     "BufferingOptions",
+    "Change",
     "ClockName",
     "Delivery",
     "DeliveryFault",
@@ -75,12 +92,15 @@ __all__ = [
     "Extension",
     "ExtensionProcess",
     "Fact",
+    "FailBackend",
+    "FailDelivery",
     "Fidelity",
     "Flush",
     "Freeze",
     "Headers",
     "InitPhase",
     "InitializationType",
+    "Inject",
     "Invocation",
     "InvocationOptions",
     "InvocationOutcome",
@@ -89,17 +109,24 @@ __all__ = [
     "LambdaTelemetryError",
     "LambdaTelemetryFactory",
     "LambdaTelemetryWarning",
+    "Later",
     "Ledger",
     "LifecycleEvent",
     "Log",
     "LogFormat",
     "MisuseError",
+    "Moment",
+    "MomentName",
     "ProtocolViolation",
     "Record",
+    "RejectCall",
     "Rejection",
     "Request",
+    "Restart",
     "Retry",
     "RouteName",
+    "Scenario",
+    "ScenarioAction",
     "SchemaVersion",
     "Script",
     "ScriptOptions",
@@ -118,6 +145,7 @@ __all__ = [
     "Trail",
     "WaitTimeout",
     "events",
+    "scenarios",
 ]
 
 _HOMES = {
@@ -165,12 +193,18 @@ _HOMES = {
         "SettingsOptions",
     ),
     "story.lifecycles": ("ScriptOptions",),
+    "story.scenario": ("Change", "FailBackend", "FailDelivery", "Moment", "MomentName", "RejectCall", "Scenario"),
     "story.steps": (
         "Action",
+        "Advance",
         "EndInit",
         "Flush",
         "Freeze",
+        "Inject",
         "Invoke",
+        "Later",
+        "Restart",
+        "ScenarioAction",
         "Shutdown",
         "Step",
         "Thaw",
@@ -186,8 +220,8 @@ def __getattr__(name: str) -> object:
     """Load a public name on first use: pytest imports this package in every session, used or not."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "events":
-        return import_module(".events", __name__)
+    if name in ("events", "scenarios"):
+        return import_module(f".{name}", __name__)
     home = next((home for home, names in _HOMES.items() if name in names), "model.records")
     found: object = getattr(import_module(f".{home}", __name__), name)
     globals()[name] = found

@@ -2,23 +2,23 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import timedelta
 from typing import Self, Unpack, overload
 
 from .api.routes import RouteName
 from .engine.recordings import Progress
+from .extension_side import ExtensionSide
 from .guarded import checked
 from .host.environ import child_variables
 from .host.process import ExtensionProcess
-from .judged import Judged
 from .model import checks
 from .model.checks import not_negative
 from .model.errors import MisuseError, ProtocolViolation
 from .model.event import Event, Log
-from .model.records import Buffering, BufferingOptions, Delivery, Extension, Subscription
-from .protocol.schema import LifecycleEvent, SchemaVersion, ShutdownReason, TelemetryType
+from .model.records import Delivery
+from .protocol.schema import ShutdownReason
 from .recorded import Target
 from .sandbox import arguments, targets
 from .sandbox.assembly import assemble
@@ -31,9 +31,10 @@ from .sandbox.sandbox import Sandbox
 from .sandbox.violations import ExpectedRejection, expecting
 from .script import Script
 from .settings import DEFAULTS, Settings, SettingsOptions
+from .story.steps import Shutdown
 
 
-class LambdaTelemetry(Judged):
+class LambdaTelemetry(ExtensionSide):
     """A fake AWS Lambda execution environment inside this process, whose time the test owns.
 
     The `lambda_telemetry` fixture yields one that is started. Without pytest: `with LambdaTelemetry(Settings(...)) as
@@ -80,59 +81,6 @@ class LambdaTelemetry(Judged):
         """
         return within(self._forbid_blocking("fresh()"), settings)
 
-    # -- waiting -------------------------------------------------------------------------------------------------------
-
-    def wait_for_extension(self, name: str | None = None, timeout: float = 5.0) -> Extension:
-        """Wait, in real seconds, until an extension has registered.
-
-        Raises WaitTimeout, which says what was seen instead; at once when a refusal that nobody expected, or the end of
-        its process, shows that it will not come.
-        """
-        with self._waiting("wait_for_extension()"):
-            return self._sandbox.waits.extension(name, timeout)
-
-    def wait_for_subscription(self, name: str | None = None, timeout: float = 5.0) -> Subscription:
-        """Wait until an extension's subscription was accepted; raises as `wait_for_extension` does."""
-        with self._waiting("wait_for_subscription()"):
-            return self._sandbox.waits.subscription(name, timeout)
-
-    def wait_until_ready(self, name: str | None = None, timeout: float = 5.0) -> Extension:
-        """Wait until an extension (without `name`: every one that registered) asks for its next event."""
-        with self._waiting("wait_until_ready()"):
-            return self._sandbox.waits.ready(name, timeout)
-
-    def wait_until(self, predicate: Callable[[], object], timeout: float = 5.0) -> None:
-        """Wait until `predicate()` is true; raises as `wait_for_extension` does."""
-        with self._waiting("wait_until()"):
-            self._sandbox.waits.until(predicate, timeout)
-
-    # -- acting as the extension ---------------------------------------------------------------------------------------
-
-    def register(
-        self, name: str = "test-extension", events: Sequence[LifecycleEvent] = ("INVOKE", "SHUTDOWN")
-    ) -> Extension:
-        """Register by hand, for tests of a listener alone. Raises MisuseError where Lambda would refuse."""
-        self._require_open()
-        return self._sandbox.stand_in.register(name, events)
-
-    def subscribe(
-        self,
-        uri: str | None = None,
-        types: Sequence[TelemetryType] = ("platform", "function", "extension"),
-        schema_version: SchemaVersion = "2025-01-29",
-        buffering: Buffering | BufferingOptions | None = None,
-        name: str = "test-extension",
-        *,
-        port: int | None = None,
-    ) -> Subscription:
-        """Subscribe by hand: `uri` for HTTP, `port` for TCP; `name` is registered if it is not yet.
-
-        Loopback destinations are allowed. `buffering` is a Buffering or the wire's dict. Raises MisuseError where
-        Lambda would refuse. Brings none of Lambda's own events.
-        """
-        self._require_open()
-        return self._sandbox.stand_in.subscribe(uri, types, schema_version, buffering, name, port)
-
     # -- telemetry and time --------------------------------------------------------------------------------------------
 
     def emit(self, *events: Event) -> tuple[Delivery, ...]:
@@ -150,6 +98,7 @@ class LambdaTelemetry(Judged):
         self._refuse_loop("emit()")
         with sandbox.turns.hold("emit()") as attempted:
             sandbox.engine.catch_up()
+            sandbox.course.begin_next()
             sandbox.engine.emit(checked, deliver=True, source="test")
         sandbox.suspicions.tell_here()
         return _snapshots(attempted)
@@ -207,9 +156,12 @@ class LambdaTelemetry(Judged):
         `tracing` is the trace header's value. Managed Instances have neither runtimeDone nor freeze. Ends init, if it
         has not ended. An exception in the block ends the invocation with status "error" and propagates.
         """
+        return self._invocation(options)
+
+    def _invocation(self, options: InvocationOptions, logs: Sequence[Log] = ()) -> AbstractContextManager[Invocation]:
         arguments.invocation(options)
         self._forbid_blocking("invocation()")
-        return self._telling(self._sandbox.invocations.invocation(options))
+        return self._telling(self._sandbox.invocations.invocation(options, logs))
 
     @overload
     def invoke(self, *, logs: Sequence[Log] = (), **options: Unpack[InvocationOptions]) -> Invocation: ...
@@ -232,12 +184,15 @@ class LambdaTelemetry(Judged):
         records = arguments.log_records(logs)
         managed = sandbox.settings.profile.managed_instances
         count = arguments.concurrent(concurrent, managed=managed, request_id=options.get("request_id"))
+        if concurrent is None:
+            with self._invocation(options, records) as invocation:
+                return invocation
         with ExitStack() as running:
             invocations = [running.enter_context(self.invocation(**options)) for _ in range(count)]
             for record in records:
                 for invocation in invocations:
                     invocation.log(record)
-        return invocations[0] if concurrent is None else tuple(invocations)
+        return tuple(invocations)
 
     def end_init(self, *, init_duration_ms: float = 100) -> tuple[Delivery, ...]:
         """End the init phase: wait for the extensions to be ready; from now on register and subscribe are refused.
@@ -246,6 +201,7 @@ class LambdaTelemetry(Judged):
         """
         not_negative("init_duration_ms", init_duration_ms)
         with self._driving("end_init()") as attempted:
+            self._sandbox.course.begin_next()
             self._sandbox.stage.end_init(init_duration_ms)
         return _snapshots(attempted)
 
@@ -254,7 +210,10 @@ class LambdaTelemetry(Judged):
         if self._sandbox.closed:
             return ()
         with self._driving("shutdown()") as attempted:
-            self._sandbox.stage.shutdown(reason)
+            if self._sandbox.phases.ending:
+                self._sandbox.stage.shutdown(reason)  # it has, and does nothing
+            else:
+                self._sandbox.course.tell("shutdown", [Shutdown(reason)])
         return _snapshots(attempted)
 
     def restart(self) -> tuple[Delivery, ...]:

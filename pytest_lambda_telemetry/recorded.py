@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ from .model.checks import is_whole, require
 from .model.errors import MisuseError
 from .model.records import Delivery, Extension, Rejection, Request, Subscription, decoded
 from .sandbox import arguments, targets, verdicts
-from .sandbox.arrivals import emitted, emitted_types
+from .sandbox.arrivals import emitted, emitted_types, injected_numbers, own_types
 from .sandbox.sandbox import Sandbox
 from .views import assertions
 from .views.assertions import Outstanding
@@ -130,7 +131,7 @@ class Recorded:
         Raises AssertionError that shows the nearest miss, and MisuseError for a type that no event has.
         """
         wanted = self._event_types(types)
-        return assertions.delivered(self._deliveries_to(to), wanted, lambda: self._outstanding(to))
+        return assertions.delivered(self._deliveries_to(to), wanted, lambda: self._outstanding(to), self._own_types())
 
     def assert_nothing_delivered(self, to: Target | None = None) -> None:
         """No batch was acknowledged so far. Raises AssertionError that lists those that were."""
@@ -162,6 +163,8 @@ class Recorded:
     def records(self, type: str = "function", to: Target | None = None) -> tuple[Any, ...]:  # any JSON value
         """The records of acknowledged events of one type, in order of arrival, as they were sent.
 
+        Without those that a scenario has added.
+
         Raises MisuseError for a type that no event has, LambdaTelemetryError where the journal's limit made it let the
         bytes, or whole deliveries, go.
         """
@@ -170,12 +173,17 @@ class Recorded:
         sandbox = self._sandbox
         with sandbox.lock:
             batches = targets.those_to(sandbox, to, sandbox.recordings.acknowledged, attrgetter("subscription"))
+            injected = injected_numbers(sandbox.journal.facts)
         return tuple(
             event["record"]
             for batch in batches
             if type in batch.types
-            for event in decoded(batch.payload, batch.subscription.destination.protocol)
-            if event["type"] == type
+            for event, number in zip(
+                decoded(batch.payload, batch.subscription.destination.protocol),
+                chain.from_iterable(batch.segments),
+                strict=True,
+            )
+            if event["type"] == type and number not in injected
         )
 
     @property
@@ -196,6 +204,17 @@ class Recorded:
         sandbox = self._sandbox
         with sandbox.lock:
             return targets.those_to(sandbox, to, sandbox.recordings.deliveries, attrgetter("subscription"))
+
+    def _own_types(self) -> dict[int, tuple[str, ...]]:
+        """Of deliveries with events that a scenario has added, by identity: the types of the others."""
+        sandbox = self._sandbox
+        with sandbox.lock:
+            injected = injected_numbers(sandbox.journal.facts)
+            if not injected:
+                return {}
+            return {
+                id(delivery): own_types(batch, injected) for batch, delivery in sandbox.recordings.by_batch().items()
+            }
 
     def _event_types(self, given: object) -> tuple[str, ...]:
         """Types of events. Raises MisuseError for one that neither Lambda knows nor the test has made up."""

@@ -9,6 +9,7 @@ from pytest_lambda_telemetry import Backend, ExtensionProcess, LambdaTelemetry, 
 
 NODE = shutil.which("node")
 PROGRAM = Path(__file__).with_name("extension.mjs")
+FORWARDER = Path(__file__).with_name("forwarder.mjs")
 
 pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
 
@@ -44,3 +45,14 @@ def test_every_log_line_reaches_the_backend(
 def test_it_ends_by_itself(lambda_telemetry: LambdaTelemetry, extension: ExtensionProcess) -> None:
     lambda_telemetry.shutdown()
     assert extension.returncode == 0
+
+
+@pytest.mark.lambda_telemetry_scenarios("all")
+@pytest.mark.lambda_telemetry(extension_timeout_s=30)
+def test_a_forwarder_survives_production(lambda_telemetry: LambdaTelemetry, lambda_telemetry_backend: Backend) -> None:
+    assert NODE
+    lambda_telemetry.run_extension([NODE, FORWARDER, lambda_telemetry_backend.url])
+    lambda_telemetry.invoke(logs=lambda_telemetry.log_lines(3))
+    lambda_telemetry.invoke(logs=lambda_telemetry.log_lines(2))
+    lambda_telemetry.shutdown()
+    lambda_telemetry.assert_exactly_once()

@@ -55,6 +55,9 @@ class Misfortunes(Protocol):
     def refuses(self, backend: str) -> bool:
         """The connection that is made now is refused."""
 
+    def silences(self, backend: str) -> bool:
+        """Nobody will answer any more on the connections that are kept open now."""
+
     def backend_fault_for(self, backend: str, path: str) -> Fault | None:
         """What goes wrong with the request that has arrived."""
 
@@ -110,8 +113,8 @@ class Intake:
 
     def froze(self) -> None:
         """The environment freezes: what is idle now will be dead when it thaws."""
-        if self.drops_idle:
-            self._server.drop_idle()
+        if self.drops_idle and self._count:
+            self._server.drop_idle(silently=self._misfortunes.silences(self.name))
 
     def close(self) -> None:
         """End it, with every connection; the caller does not hold the lock."""
@@ -145,7 +148,9 @@ class Intake:
                 return NoAnswer.RESET
             path = request.target.partition("?")[0]
             fault = None if problem else self._misfortunes.backend_fault_for(self.name, path)
-            waits = problem is None and (self._holding or (fault is not None and fault.kind in ("timeout", "slow")))
+            waits = problem is None and (
+                self._holding or (fault is not None and fault.kind in ("timeout", "slow", "hang"))
+            )
             answer = None if waits else problem or self._answer(request, path, fault)
             called = self._record(request, Content(request.body, body), _status(answer), waits, fault, remark)
             return self._finish_later(request, called, fault) if waits else answer
@@ -194,7 +199,7 @@ class Intake:
         kind = None if fault is None else fault.kind
         if isinstance(kind, int):
             return plain_error(kind, "this backend was told to fail")
-        if kind == "reset":
+        if kind in ("reset", "hang"):
             return NoAnswer.RESET
         response = self.answers.next(request.method, path)
         if kind != "truncate":
@@ -206,8 +211,8 @@ class Intake:
 
     def _finish_later(self, request: HttpRequest, called: BackendCalled, fault: Fault | None) -> Answer:
         """Wait until the answer is due, with the lock given away meanwhile."""
-        slow = fault is not None and fault.kind == "slow"
-        held = self._holding or not slow
+        timed = fault is not None and fault.kind in ("slow", "hang")
+        held = self._holding or not timed
         releases, due = self._releases, Real.monotonic() + (fault.delay_ms / 1000 if fault is not None else 0.0)
         why = ""
         while not why and ((held and self._releases == releases) or Real.monotonic() < due):

@@ -65,7 +65,7 @@ class Outbox:
             self._turns.note_attempt(progress)
             for attempted in self._collectors.values():
                 attempted[progress] = None
-        outcome, injected = self._deliverer.send(sent.subscription, sent.payload.body)
+        outcome, injected = self._deliverer.send(sent)
         with self._lock:
             attempt = Attempt(
                 at=at,

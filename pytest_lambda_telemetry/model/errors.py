@@ -13,6 +13,10 @@ class ProtocolViolation(LambdaTelemetryError, AssertionError):
     """The extension under test broke the contract with Lambda."""
 
 
+class DoesNotApply(LambdaTelemetryError):
+    """The scenario that a test runs under cannot happen in it: the test is skipped, with this reason."""
+
+
 class WaitTimeout(LambdaTelemetryError, TimeoutError):
     """A bounded wait ended without what it waited for; the message says what was seen instead."""
 

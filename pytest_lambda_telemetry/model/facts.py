@@ -244,6 +244,11 @@ class Emitted:
     numbers: range
     held: HeldEvents
 
+    @property
+    def injected(self) -> bool:
+        """A scenario has added them: no verdict is about them."""
+        return self.source.startswith(SCENARIO)
+
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
@@ -310,6 +315,9 @@ class LoopFound:
 
     who: str
 
+
+SCENARIO = "scenario/"
+"""What the source of a scenario's own events begins with; no process that writes output is called so."""
 
 Fact = (
     Called

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from .event import Event
-from .facts import Fact
-from .records import Subscription
+from .facts import Fact, SentBatch
 
 
 class ForeignClock(Protocol):
@@ -50,8 +49,8 @@ class SendOutcome(Protocol):
 class Deliverer(Protocol):
     """Carries batches to listeners; for one thread at a time."""
 
-    def send(self, subscription: Subscription, body: bytes) -> tuple[SendOutcome, bool]:
-        """Deliver these bytes once, in real time and bounded; what became of it, and whether the test injected that.
+    def send(self, batch: SentBatch) -> tuple[SendOutcome, bool]:
+        """Deliver its bytes once, in real time and bounded; what became of it, and whether the test injected that.
 
         Never raises for what a listener does.
         """

@@ -12,6 +12,7 @@ from .. import real as _real  # noqa: F401 - loaded for what it captures
 from . import session
 from .compare import pytest_assertrepr_compare
 from .fixtures import (
+    _lambda_telemetry_scenario,
     async_lambda_telemetry,
     lambda_telemetry,
     lambda_telemetry_backend,
@@ -28,6 +29,7 @@ from .report import (
 from .session import SESSION
 
 __all__ = [
+    "_lambda_telemetry_scenario",
     "async_lambda_telemetry",
     "lambda_telemetry",
     "lambda_telemetry_backend",
@@ -42,6 +44,11 @@ __all__ = [
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup(SECTION).addoption(
+        "--lambda-telemetry-scenarios",
+        action="store_true",
+        help="list the scenarios that @pytest.mark.lambda_telemetry_scenarios(...) takes, and exit",
+    )
     parser.addini(
         "lambda_telemetry_port",
         "port of the fake Lambda API that the fixtures of this process share; 0 takes a free one (default: 0)",
@@ -61,7 +68,29 @@ def pytest_configure(config: pytest.Config) -> None:
         " fidelity='observed', clock='freezegun', strict=False or local_testing=True. The closest mark wins, field by"
         " field, then the lambda_telemetry_settings fixture, then Lambda's defaults.",
     )
+    config.addinivalue_line(
+        "markers",
+        "lambda_telemetry_scenarios('all' | names and Scenarios, exclude=(...)): run this test, which takes"
+        " lambda_telemetry or async_lambda_telemetry, once under each of these production behaviours; environments of"
+        " lambda_telemetry_factory stay as they are. pytest --lambda-telemetry-scenarios lists them.",
+    )
     session.begin(config)
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    if not config.getoption("lambda_telemetry_scenarios"):
+        return None
+    from .scenarios import listed
+
+    print(listed())
+    return 0
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("lambda_telemetry_scenarios") is not None:
+        from .scenarios import parametrize
+
+        parametrize(metafunc)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from ..environment import LambdaTelemetry
     from ..sandbox.backend import Backend
     from ..settings import Settings
+    from ..story.scenario import Scenario
     from .factory import LambdaTelemetryFactory
+    from .scenarios import Invalid
 
 
 @pytest.fixture
@@ -30,7 +32,24 @@ def lambda_telemetry_settings() -> Settings:
 
 
 @pytest.fixture
-def lambda_telemetry(request: pytest.FixtureRequest, lambda_telemetry_settings: Settings) -> Iterator[LambdaTelemetry]:
+def _lambda_telemetry_scenario(request: pytest.FixtureRequest) -> Scenario | None:
+    """The scenario that the test runs under, of its mark lambda_telemetry_scenarios."""
+    scenario: Scenario | Invalid | None = getattr(request, "param", None)
+    message = getattr(scenario, "message", None)
+    if message is None and scenario is None and request.node.get_closest_marker("lambda_telemetry_scenarios"):
+        message = (
+            "@pytest.mark.lambda_telemetry_scenarios is on a test that pytest cannot parametrize: name the fixture"
+            " lambda_telemetry (or async_lambda_telemetry) among its arguments, or those of its fixtures"
+        )
+    if message is not None:
+        pytest.fail(message, pytrace=False)
+    return cast("Scenario | None", scenario)
+
+
+@pytest.fixture
+def lambda_telemetry(
+    request: pytest.FixtureRequest, lambda_telemetry_settings: Settings, _lambda_telemetry_scenario: Scenario | None
+) -> Iterator[LambdaTelemetry]:
     """A fake AWS Lambda execution environment, which an extension under test finds through AWS_LAMBDA_RUNTIME_API.
 
     It answers register, next and Subscribe as Lambda does, and refuses what Lambda refuses; the test emits telemetry,
@@ -38,13 +57,23 @@ def lambda_telemetry(request: pytest.FixtureRequest, lambda_telemetry_settings: 
     fails it at teardown. Settings: `@pytest.mark.lambda_telemetry(...)`.
     """
     from ..environment import over
+    from ..model.errors import MisuseError
     from ..sandbox.assembly import assemble
     from ..sandbox.process_wide import SHARED_SERVER
 
     session = request.config.stash[SESSION]
-    settings = marked(request.node, lambda_telemetry_settings)
+    settings, scenario = marked(request.node, lambda_telemetry_settings), _lambda_telemetry_scenario
+    if scenario is not None:
+        from .scenarios import settled
+
+        settings = settled(scenario, settings, options_of(request.node))
     SHARED_SERVER.port = session.port
-    sandbox = assemble(settings, request.node.nodeid, shared=True, limit=session.journal_limit)
+    try:
+        sandbox = assemble(settings, request.node.nodeid, shared=True, limit=session.journal_limit, scenario=scenario)
+    except MisuseError as error:
+        if scenario is None:
+            raise
+        pytest.fail(f"scenario {scenario.name!r}: {error}", pytrace=False)
     session.sandboxes.append(sandbox)
     sandbox.enter()
     try:
@@ -102,13 +131,19 @@ def marked(node: pytest.Item, settings: object) -> Settings:
     __tracebackhide__ = True
     if not isinstance(settings, Settings):
         pytest.fail(f"the fixture lambda_telemetry_settings returned {settings!r}, not a Settings", pytrace=False)
+    try:
+        return settings.with_options(options_of(node))
+    except MisuseError as error:
+        problem = str(error)
+    pytest.fail(f"@pytest.mark.lambda_telemetry: {problem}", pytrace=False)
+
+
+def options_of(node: pytest.Item) -> dict[str, Any]:
+    """The settings that the marks of a test choose, field by field the closest mark's."""
+    __tracebackhide__ = True
     options: dict[str, Any] = {}
     for mark in reversed(list(node.iter_markers("lambda_telemetry"))):
         if mark.args:
             pytest.fail(f"@pytest.mark.lambda_telemetry takes settings by name only, not {mark.args!r}", pytrace=False)
         options |= mark.kwargs
-    try:
-        return settings.with_options(options)
-    except MisuseError as error:
-        problem = str(error)
-    pytest.fail(f"@pytest.mark.lambda_telemetry: {problem}", pytrace=False)
+    return options

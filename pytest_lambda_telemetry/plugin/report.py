@@ -29,9 +29,19 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    result = yield
+    session = item.config.stash[SESSION]
+    try:
+        result = yield
+    except Exception as error:
+        reason = session.why_not(error)
+        if reason is None:
+            raise
+        pytest.skip(reason)
+    reason = session.why_not(None)
+    if reason is not None:
+        pytest.skip(reason)
     if item.get_closest_marker("xfail") is not None:  # there a violation is the failure that was expected
-        _raise_violations(item.config.stash[SESSION])
+        _raise_violations(session)
     return result
 
 

@@ -38,12 +38,26 @@ class Session:
         shown = []
         for sandbox in self.sandboxes:
             if (sandbox.shared and sandbox.fresh is None) or sandbox.has_news:
-                shown.append(_shortened(sandbox.timeline()))
+                shown.append(f"{_scenario(sandbox)}{_shortened(sandbox.timeline())}")
             fresh = sandbox.fresh
             while fresh is not None:
                 shown.append(f"{_FRESH}\n{_shortened(fresh.timeline())}")
                 fresh = fresh.fresh
         return shown
+
+    def why_not(self, error: Exception | None) -> str | None:
+        """Why the scenario of the test that ended like this does not apply to it; None where it does."""
+        sandbox = next((one for one in self.sandboxes if one.shared and one.course.scenario is not None), None)
+        cause: BaseException | None = error
+        while cause is not None and type(cause).__name__ != "DoesNotApply":
+            cause = cause.__context__  # what a test puts in order on its way out may have failed of it
+        if sandbox is None or (error is not None and cause is None):
+            return None
+        assert sandbox.course.scenario is not None
+        name = sandbox.course.scenario.name
+        if cause is not None:
+            return f"scenario {name!r} does not apply: {cause}"
+        return None if (reason := sandbox.untouched) is None else f"scenario {name!r} {reason}"
 
     def violations(self) -> str | None:
         """What extensions did wrong and nobody was told yet, as one text; it is told now."""
@@ -118,6 +132,12 @@ def _place_of(item: pytest.Item) -> Place:
 
     path, line, _ = item.reportinfo()
     return Place(str(path), (line or 0) + 1, getattr(getattr(item, "module", None), "__name__", None))
+
+
+def _scenario(sandbox: Sandbox) -> str:
+    """The first line of what a test shows that runs under a scenario."""
+    scenario = sandbox.course.scenario
+    return "" if scenario is None else f"{scenario.told()}\n"
 
 
 def _shortened(text: str) -> str:

@@ -164,6 +164,18 @@ class Arrivals:
             yield batch, Outstanding(subscriber.subscription, state, len(batch.types), tuple(batch.types), why), alone
 
 
+def injected_numbers(journal: Iterable[Recorded]) -> set[int]:
+    """The serial numbers of the events that a scenario has added, as far as the journal remembers."""
+    facts = (one.fact for one in journal)
+    return {number for fact in facts if isinstance(fact, Emitted) and fact.injected for number in fact.numbers}
+
+
+def own_types(batch: SentBatch, injected: Container[int]) -> tuple[str, ...]:
+    """The types of the events in a batch that no scenario has added."""
+    rows = zip(batch.types, chain.from_iterable(batch.segments), strict=True)
+    return tuple(kind for kind, number in rows if number not in injected)
+
+
 def emitted(journal: Iterable[Recorded]) -> int:
     """How many events were emitted, as far as the journal remembers."""
     return sum(len(one.fact.numbers) for one in journal if isinstance(one.fact, Emitted))

@@ -30,16 +30,20 @@ from ..integrations import foreign_clock, passthrough, pytest_socket
 from ..model.facts import Asked, Fact, Hinted, ThreadDied
 from ..protocol import profiles
 from ..settings import Settings
+from ..story.scenario import Scenario
 from ..wire.sender import Sender
 from ..wire.server import Server
 from .arrivals import Arrivals
 from .audit import Audit
 from .backends import Backends
+from .background import deliver_in_background
 from .children import Children
+from .course import Course
 from .destinations import addresses, may_be_starting
 from .excuses import Excuses
 from .invocations import Invocations
 from .listeners import Listeners
+from .misfortunes import planned
 from .origins import Origins
 from .phases import Phases
 from .plan import Plan, PlannedDeliverer
@@ -61,6 +65,7 @@ def assemble(
     *,
     shared: bool = False,
     limit: int = DEFAULT_LIMIT,
+    scenario: Scenario | None = None,
     clock: Clock | None = None,
     sender: Sender | None = None,
     server: Server | None = None,
@@ -70,12 +75,12 @@ def assemble(
 
     `seed` is what identifiers are made of (the function's name without one), `shared` puts it at the address that the
     fixtures of this process share, `limit` is the journal's, `address` what the sandbox's names resolve to (one of its
-    own without it). What is handed in is the caller's to close. Raises
-    MisuseError when the port cannot be used.
+    own without it); `scenario` is what it runs under, whose settings are among `settings` already. What is handed in is
+    the caller's to close. Raises MisuseError when the port cannot be used.
     """
     with contextlib.ExitStack() as undo:
         named = seed or settings.function_name
-        sandbox = _connect(settings, named, shared, limit, clock, sender, server, address, undo)
+        sandbox = _connect(settings, named, shared, limit, scenario, clock, sender, server, address, undo)
         sandbox.undo = undo.pop_all()
     return sandbox
 
@@ -85,6 +90,7 @@ def _connect(
     seed: str,
     shared: bool,
     limit: int,
+    scenario: Scenario | None,
     clock: Clock | None,
     sender: Sender | None,
     server: Server | None,
@@ -257,6 +263,21 @@ def _connect(
         waits=waits,
         sender=sender,
     )
+    for misfortune in scenario.plan if scenario is not None else ():
+        plan.add(planned(misfortune, lambda: stage.is_shutting_down))
+    stand_in = StandIn(lock, desk, extensions, profile)
+    course = Course(
+        scenario,
+        lock=lock,
+        journal=journal,
+        engine=engine,
+        extensions=extensions,
+        children=children,
+        reception=reception,
+        stage=stage,
+        stand_in=stand_in,
+        restart=lambda: sandbox.restart(),
+    )
     invocations = Invocations(
         settings=settings,
         profile=profile,
@@ -269,6 +290,7 @@ def _connect(
         phases=phases,
         stage=stage,
         waits=waits,
+        course=course,
     )
     retelling = Retelling(
         settings=settings,
@@ -311,8 +333,9 @@ def _connect(
         waits=waits,
         stage=stage,
         invocations=invocations,
-        player=Player(engine, phases, stage, retelling),
-        stand_in=StandIn(lock, desk, extensions, profile),
+        player=Player(engine, phases, course, retelling),
+        stand_in=stand_in,
+        course=course,
         undo=undo,
     )
     _open(sandbox, server, undo, lifetime, follows=follows)
@@ -365,20 +388,4 @@ def _open(sandbox: Sandbox, server: Server, undo: contextlib.ExitStack, lifetime
     undo.callback(DEATH_WATCH.remove, thread_died)
     sandbox.phases.life = "open"
     if sandbox.clock.real:
-        _deliver_in_background(sandbox, undo)
-
-
-def _deliver_in_background(sandbox: Sandbox, undo: contextlib.ExitStack) -> None:
-    stopped = threading.Event()
-    thread = threading.Thread(
-        target=sandbox.engine.deliver_in_real_time, args=(stopped.is_set,), name="lambda-telemetry-clock", daemon=True
-    )
-
-    def stop() -> None:
-        with sandbox.lock:
-            stopped.set()
-            sandbox.lock.notify_all()
-        thread.join()
-
-    thread.start()
-    undo.callback(stop)
+        deliver_in_background(sandbox, undo)

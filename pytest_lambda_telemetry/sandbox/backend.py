@@ -112,7 +112,8 @@ class _Backend:
         A status from 400 to 599: that answer. "refuse": its connection is reset at once, and nothing of the request is
         seen here (the system has accepted it by then: a refusal before that could not be counted). "reset": its
         connection is reset when the whole request has arrived. "timeout": no answer until `release()`, or until the
-        client gives up. "slow": the answer comes `delay_ms` (1,000) real milliseconds late. "truncate": the status and
+        client gives up. "slow": the answer comes `delay_ms` (1,000) real milliseconds late. "hang": no answer for so
+        long, then a reset. "truncate": the status and
         a part of the body that was announced, then the end of the connection. Only what is answered has a `status`.
         Raises MisuseError for any other fault.
         """

@@ -1,7 +1,8 @@
 """One invocation as a test holds it."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, TypedDict
+from typing import Literal, Protocol, TypedDict
 
 from .. import events
 from ..engine.recordings import Progress
@@ -11,6 +12,14 @@ from ..model.event import Event, Log
 from ..model.records import Delivery
 from ..protocol.schema import Status
 from .loops import in_event_loop
+
+
+class Logs(Protocol):
+    """What becomes of what a function logs; the turn is held where it is told, and not where it is only buffered."""
+
+    def tell(self, name: Literal["logs"], actions: Sequence[Event], *, request_id: str) -> object: ...
+    def only_buffer(self, name: Literal["logs"], events: Sequence[Event], request_id: str) -> None: ...
+
 
 InvocationOutcome = Literal["completed", "function-timeout", "extension-timeout"]
 
@@ -44,7 +53,7 @@ class Invocation:
     an extension asks too early, or use `overhead_ms=0`, which waits for it.
     """
 
-    def __init__(self, engine: Engine, request_id: str, deadline: datetime, status: Status) -> None:
+    def __init__(self, engine: Engine, course: Logs, request_id: str, deadline: datetime, status: Status) -> None:
         self.request_id = request_id
         self.deadline = deadline
         self.status: Status = status
@@ -53,6 +62,7 @@ class Invocation:
         self.attempted: dict[Progress, None] = {}
         self.over = False
         self._engine = engine
+        self._course = course
 
     def log(self, *records: Log) -> None:
         """The function writes these now: lines, objects, other JSON values, or events. Full batches are delivered.
@@ -64,11 +74,11 @@ class Invocation:
             raise MisuseError(f"invocation {self.request_id} is over: its function can't log any more")
         engine, generated = self._engine, [one if isinstance(one, Event) else events.function(one) for one in records]
         if in_event_loop() or engine.turns.held_elsewhere or not engine.turns.mine:
-            engine.emit(generated, deliver=False)
+            self._course.only_buffer("logs", generated, self.request_id)
             return
         with engine.turns.hold("Invocation.log()"):
             engine.catch_up()
-            engine.emit(generated, deliver=True)
+            self._course.tell("logs", generated, request_id=self.request_id)
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:

@@ -1,10 +1,11 @@
 """Invocations as they happen: the story's steps with durations that are measured, not planned."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Condition
+from typing import cast
 
 from ..api.parties import Extensions
 from ..engine.moments import Moments
@@ -12,7 +13,7 @@ from ..engine.run import Engine
 from ..engine.subscriber import Subscriber
 from ..engine.turns import Interrupted
 from ..model.errors import LambdaTelemetryError, LambdaTelemetryWarning, MisuseError
-from ..model.event import Event
+from ..model.event import Event, Log
 from ..model.facts import AskedEarly
 from ..model.ports import Recorder
 from ..protocol.profiles import Profile
@@ -20,6 +21,8 @@ from ..protocol.schema import Status
 from ..protocol.states import Phase, Trigger
 from ..settings import Settings
 from ..story.invocation import Invoked
+from ..story.steps import ScenarioAction, Thaw
+from .course import Course
 from .invocation import Invocation, InvocationOptions
 from .phases import Phases
 from .process_wide import request_id as nth_request_id
@@ -32,7 +35,7 @@ _TESTS_OWN = (LambdaTelemetryError, LambdaTelemetryWarning, Interrupted)
 
 
 @dataclass(slots=True)
-class _Course:
+class _Run:
     """How far an invocation has come: `error_type` is the function's, `ran_ms` is known once runtimeDone is out."""
 
     of: Invoked
@@ -64,6 +67,7 @@ class Invocations:
         phases: Phases,
         stage: Stage,
         waits: Waits,
+        course: Course,
     ) -> None:
         self._settings = settings
         self._profile = profile
@@ -76,6 +80,7 @@ class Invocations:
         self._phases = phases
         self._stage = stage
         self._waits = waits
+        self._course = course
         self._count = 0
         self._running = 0
         self._ended_with = ""
@@ -86,39 +91,45 @@ class Invocations:
         self._ended_with = self._cut_short = ""
 
     @contextmanager
-    def invocation(self, options: InvocationOptions) -> Iterator[Invocation]:
-        """See LambdaTelemetry.invocation; the options were checked."""
+    def invocation(self, options: InvocationOptions, logs: Sequence[Log] = ()) -> Iterator[Invocation]:
+        """See LambdaTelemetry.invocation; the options were checked. `logs` is what the function logs at once."""
         engine, hold = self._engine, self._engine.turns.hold
         with hold("invocation()"):
             engine.catch_up()
             invocation = self._begin(options)
         started_us = engine.clock.elapsed_us
         limit_us = started_us + round(self._settings.timeout_s * 1_000_000)
-        course = _Course(self._invoked(invocation, options), started_us, limit_us, options.get("error_type"))
+        run = _Run(self._invoked(invocation, options), started_us, limit_us, options.get("error_type"))
         engine.outbox.collect(invocation.attempted)
         try:
             try:
                 with hold("invocation()"):
-                    self._stage.carry_out(course.of.begun())
+                    self._course.tell("invocation-begun", run.of.begun(), request_id=invocation.request_id)
+                    if not logs:
+                        self._course.release()
+                if logs:
+                    invocation.log(*logs)
                 yield invocation
             except Exception as error:
                 if not isinstance(error, _TESTS_OWN):
                     invocation.status = "error"
-                    course.error_type = f"Function.{type(error).__name__}"
+                    run.error_type = f"Function.{type(error).__name__}"
                 raise
             finally:
                 invocation.over = True
                 with hold("invocation()"):
-                    self._end_in_any_case(invocation, course, options)
+                    self._end_in_any_case(invocation, run, options)
         finally:
             engine.outbox.stop_collecting(invocation.attempted)
             self._running -= 1
             if not self._running and self._phases.phase is Phase.INVOKE:
                 self._phases.move(Trigger.INVOCATION_END)
-            if invocation.status in ("timeout", "failure") and not self._profile.managed_instances:
+            failed = invocation.status in ("timeout", "failure") and not self._profile.managed_instances
+            if failed and not self._course.is_over:
                 self._ended_with = "a time-out" if invocation.status == "timeout" else "a failure"
 
     def _begin(self, options: InvocationOptions) -> Invocation:
+        self._course.begin_next()
         if self._phases.phase is Phase.INIT:
             self._stage.end_init(DEFAULT_INIT_MS)
         if self._ended_with and self._phases.phase is Phase.IDLE:
@@ -135,10 +146,11 @@ class Invocations:
         if not (self._running and self._profile.managed_instances):
             self._phases.move(Trigger.INVOCATION_START)
         self._running += 1
-        self._stage.thaw()
+        if self._engine.clock.frozen:
+            self._course.tell("thaw", [Thaw()])
         self._count += 1
         request_id = options.get("request_id") or str(nth_request_id(self._seed, self._count))
-        return Invocation(self._engine, request_id, deadline, options.get("status", "success"))
+        return Invocation(self._engine, self._course, request_id, deadline, options.get("status", "success"))
 
     def _invoked(self, invocation: Invocation, options: InvocationOptions) -> Invoked:
         return Invoked(
@@ -154,27 +166,27 @@ class Invocations:
             managed=self._profile.managed_instances,
         )
 
-    def _end_in_any_case(self, invocation: Invocation, course: _Course, options: InvocationOptions) -> None:
+    def _end_in_any_case(self, invocation: Invocation, run: _Run, options: InvocationOptions) -> None:
         """End it, unless it was shut down inside its block; one that is cut short is told to its end all the same."""
         try:
             self._engine.catch_up()
             if self._phases.phase is Phase.INVOKE:
-                self._end(invocation, course, options)
+                self._end(invocation, run, options)
         except Interrupted:
             if self._phases.phase is Phase.INVOKE:
-                self._tell_rest(invocation, course)
+                self._tell_rest(invocation, run)
             raise
 
-    def _tell_rest(self, invocation: Invocation, course: _Course) -> None:
+    def _tell_rest(self, invocation: Invocation, run: _Run) -> None:
         """What is left to be told of an invocation that is cut short: buffered, and nothing is waited for."""
-        of, status, error_type = course.of, invocation.status, course.error_as(invocation.status)
+        of, status, error_type = run.of, invocation.status, run.error_as(invocation.status)
         rest: list[Event] = []
-        if course.ran_ms is None:
-            course.ran_ms = max(0, min(self._engine.clock.elapsed_us, course.limit_us) - course.started_us) / 1000
-            rest += of.runtime_done(status, error_type, course.ran_ms)
-        if not course.reported:
+        if run.ran_ms is None:
+            run.ran_ms = max(0, min(self._engine.clock.elapsed_us, run.limit_us) - run.started_us) / 1000
+            rest += of.runtime_done(status, error_type, run.ran_ms)
+        if not run.reported:
             init_ms = self._stage.take_charged_init_ms()
-            rest.append(of.report(status, error_type, course.ran_ms, init_duration_ms=init_ms))
+            rest.append(of.report(status, error_type, run.ran_ms, init_duration_ms=init_ms))
         self._engine.emit(rest, deliver=False)
         self._stage.freeze()
         self._cut_short = "" if of.managed else invocation.request_id
@@ -190,14 +202,15 @@ class Invocations:
             raise
         self._cut_short = ""
 
-    def _end(self, invocation: Invocation, course: _Course, options: InvocationOptions) -> None:
+    def _end(self, invocation: Invocation, run: _Run, options: InvocationOptions) -> None:
         engine, clock, stage = self._engine, self._engine.clock, self._stage
-        of, limit_us = course.of, course.limit_us
-        ran_ms = self._let_run(invocation, course, options.get("duration_ms"))
+        of, limit_us = run.of, run.limit_us
+        ran_ms = self._let_run(invocation, run, options.get("duration_ms"))
         if of.managed:
-            course.ran_ms, course.reported = ran_ms, True
-            error_type, init_ms = course.error_as(invocation.status), stage.take_charged_init_ms()
-            stage.carry_out([of.report(invocation.status, error_type, ran_ms, init_duration_ms=init_ms)])
+            run.ran_ms, run.reported = ran_ms, True
+            error_type, init_ms = run.error_as(invocation.status), stage.take_charged_init_ms()
+            report = of.report(invocation.status, error_type, ran_ms, init_duration_ms=init_ms)
+            self._course.tell("report", [report])
             self._let_telemetry_out(limit_us)
             return
         overhead_ms, done_us = options.get("overhead_ms"), clock.elapsed_us
@@ -209,10 +222,14 @@ class Invocations:
             )
         if overhead_ms == 0 and not waiting:
             stage.freeze()
-        course.ran_ms = ran_ms
-        stage.carry_out(of.runtime_done(invocation.status, course.error_as(invocation.status), ran_ms))
+        run.ran_ms = ran_ms
+        status_before = invocation.status
+        done = of.runtime_done(status_before, run.error_as(status_before), ran_ms)
+        self._follow(invocation, self._course.tell("runtime-done", done))
+        froze_early = clock.frozen and overhead_ms != 0
         marks = engine.marks()
-        late = stage.serve_until_asked(when, limit_us) if waiting else []
+        cut_short = invocation.status == "timeout" != status_before  # Lambda waits for nobody then
+        late = stage.serve_until_asked(when, limit_us) if waiting and not cut_short else []
         if late:
             engine.advance(max(0, limit_us - clock.elapsed_us))
             invocation.status, invocation.outcome = "timeout", "extension-timeout"
@@ -220,17 +237,29 @@ class Invocations:
         if overhead_ms != 0 and not late:
             until_us = limit_us if overhead_ms is None else min(limit_us, done_us + round(overhead_ms * 1000))
             engine.advance_until(lambda: engine.delivered(marks), until_us)
-        if invocation.outcome == "completed":
+        if invocation.outcome == "completed" and not froze_early:
             self._note_early(invocation, marks, limit_us)
+        status = invocation.status if late else status_before
         report = of.report(
-            invocation.status,
-            course.error_as(invocation.status),
+            status,
+            run.error_as(status),
             ran_ms,
             round(max(0, asked_us - done_us) / 1000, 3) if any(not one.stand_in for one in self._extensions) else None,
             init_duration_ms=stage.take_charged_init_ms(),
         )
-        course.reported = True
-        stage.carry_out([report, *of.closed()])
+        run.reported = True
+        self._follow(invocation, self._course.tell("report", [report]))
+        if not self._phases.ending:  # as a scenario may have it
+            self._course.tell("freeze", of.closed())
+
+    def _follow(self, invocation: Invocation, told: Sequence[ScenarioAction]) -> None:
+        """Where a scenario lets it end in another way than the test has said, the test sees that."""
+        for action in told if self._course.scenario is not None else ():
+            record = action.record if isinstance(action, Event) else None
+            if isinstance(record, Mapping) and record.get("requestId") == invocation.request_id and "status" in record:
+                invocation.status = cast(Status, record["status"])
+                if invocation.status == "timeout" and invocation.outcome == "completed":
+                    invocation.outcome = "function-timeout"
 
     def _note_early(self, invocation: Invocation, marks: dict[Subscriber, int], limit_us: int) -> None:
         """Who asked before runtimeDone and is frozen now without telemetry that it would have got by waiting."""
@@ -241,10 +270,10 @@ class Invocations:
                 if asked and left > 0 and waiting[0].due_us <= limit_us and not waiting[0].attempts:
                     self._journal.add(AskedEarly(subscriber.name, invocation.request_id, left))
 
-    def _let_run(self, invocation: Invocation, course: _Course, duration_ms: float | None) -> float:
+    def _let_run(self, invocation: Invocation, run: _Run, duration_ms: float | None) -> float:
         """Let the function run for as long as it was to, at most until its time-out; how long it ran, in ms."""
         engine, clock = self._engine, self._engine.clock
-        started_us, limit_us = course.started_us, course.limit_us
+        started_us, limit_us = run.started_us, run.limit_us
         least_us = round((_LEAST_MS if duration_ms is None else duration_ms) * 1000)
         if invocation.status == "timeout":
             least_us = max(least_us, limit_us - started_us)

@@ -29,7 +29,7 @@ def outlook(
         processes=[
             Troubled(one.name, state, one.last_lines) for one in children if (state := _trouble(one)) is not None
         ],
-        faults=[] if ended else [Fault(one.said, one.times, one.used) for one in plan.asked_for],
+        faults=[] if ended else [Fault(one.said, one.times or 1, one.used) for one in plan.asked_for],
         frozen=frozen,
     )
 

@@ -4,7 +4,7 @@ Entries are used up in the order in which they were made. What is left to chance
 same test goes wrong the same way in every run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from threading import Condition
@@ -13,15 +13,17 @@ from ..api.routes import NAMES
 from ..backend.faults import Fault, parse_fault as parse_backend_fault
 from ..model import checks
 from ..model.errors import MisuseError
-from ..model.facts import FaultInjected
+from ..model.facts import FaultInjected, SentBatch
 from ..model.ports import Recorder, SendOutcome
 from ..model.records import Subscription
 from ..protocol.contract import Refusal
+from ..protocol.projection import category
 from .delivery_faults import DeliveryFault, in_words, parse_fault, reaches_listener, send_with_fault
 from .listeners import Listeners
 from .places import Place
 
 DELIVERY, BACKEND, CONNECTION = "delivery", "backend", "connection to a backend"
+KEPT = "connection to a backend that is kept over a freeze"
 
 _ERROR_TYPES = {500: "InternalServerError", 400: "ValidationError"}
 _FORBIDDEN = {"subscribe": "Telemetry.AccessDenied", "register": "Extension.RegistrationClosed"}
@@ -32,16 +34,18 @@ _MESSAGES = {500: "Internal Server Error"}
 class Planned:
     """One misfortune: `what` happens to the next `times` that pass at `where` and match.
 
-    `where` is DELIVERY, whose subject is the Subscription; a route; BACKEND, whose subject is the backend's name and
-    the path of a request, or CONNECTION, with the name alone. `backend` is the name of the one that it is for, if any.
+    `where` is DELIVERY, whose subject is the Subscription, and where `types` are given only batches with such events; a
+    route; BACKEND, whose subject is the backend's name and the path of a request, or CONNECTION and KEPT, with the name
+    alone. `times` None is for all of them. `backend` is the name of the one that it is for, if any.
     `chance` lets it happen to a part of them only. `said` is the call of the test that asked for it, and `meant` what
     it waits for; nobody misses one that no test asked for. `place` is the line of that call.
     """
 
     where: str
     what: DeliveryFault | Refusal | Fault
-    times: int = 1
+    times: int | None = 1
     matches: Callable[[object], bool] = field(default=lambda _subject: True)
+    types: tuple[str, ...] = ()
     chance: float = 1.0
     backend: str | None = None
     said: str = ""
@@ -64,19 +68,23 @@ class Plan:
     def __init__(self, seed: str) -> None:
         self._random = Random(seed)
         self._planned: list[Planned] = []
+        self._is_met = False
+        self._longest_delay_s = 0.0
 
     def add(self, planned: Planned) -> None:
         """One more, behind those that are there."""
         self._planned.append(planned)
+        if not planned.said and isinstance(planned.what, Fault):
+            self._longest_delay_s = max(self._longest_delay_s, planned.what.delay_ms / 1000)
 
     def refusal_for(self, route: str) -> Refusal | None:
         """The refusal of the next call of a route, which is used up."""
         what = self._next(route, None)
         return what if isinstance(what, Refusal) else None
 
-    def fault_for(self, subscription: Subscription) -> DeliveryFault | None:
-        """The fault of the next delivery to a subscription, which is used up."""
-        what = self._next(DELIVERY, subscription)
+    def fault_for(self, subscription: Subscription, types: Sequence[str] = ()) -> DeliveryFault | None:
+        """The fault of the next delivery to a subscription, of events of these types; it is used up."""
+        what = self._next(DELIVERY, subscription, types=types)
         return None if isinstance(what, Refusal | Fault) else what
 
     def backend_fault_for(self, backend: str, path: str) -> Fault | None:
@@ -87,6 +95,20 @@ class Plan:
     def refuses(self, backend: str) -> bool:
         """A connection to a backend is refused; that is used up."""
         return self._next(CONNECTION, backend, backend) is not None
+
+    def silences(self, backend: str) -> bool:
+        """Nobody will answer any more on the connections that are kept open now; that is used up."""
+        return self._next(KEPT, backend, backend) is not None
+
+    @property
+    def is_met(self) -> bool:
+        """Something that no test asked for, but its scenario, has happened."""
+        return self._is_met
+
+    @property
+    def longest_delay_s(self) -> float:
+        """How long a request to a backend may have to wait for what becomes of it, as the scenario says."""
+        return self._longest_delay_s
 
     def forget_backend(self, backend: str) -> None:
         """What a test has planned for a backend will not happen."""
@@ -101,16 +123,22 @@ class Plan:
         """What a test asked for and nothing has met so far; what was met once has done its work."""
         return [planned for planned in self.asked_for if not planned.used]
 
-    def _next(self, where: str, subject: object, backend: str | None = None) -> DeliveryFault | Refusal | Fault | None:
+    def _next(
+        self, where: str, subject: object, backend: str | None = None, types: Sequence[str] = ()
+    ) -> DeliveryFault | Refusal | Fault | None:
         for planned in self._planned:
             if planned.where != where or planned.backend not in (None, backend) or not planned.matches(subject):
+                continue
+            if planned.types and not any(kind in planned.types or category(kind) in planned.types for kind in types):
                 continue
             if planned.chance < 1.0 and self._random.random() >= planned.chance:
                 continue
             planned.used = True
-            planned.times -= 1
-            if planned.times == 0:
-                self._planned = [one for one in self._planned if one is not planned]
+            self._is_met = self._is_met or not planned.said
+            if planned.times is not None:
+                planned.times -= 1
+                if planned.times == 0:
+                    self._planned = [one for one in self._planned if one is not planned]
             return planned.what
         return None
 
@@ -124,10 +152,11 @@ class PlannedDeliverer:
         self._journal = journal
         self._lock = lock
 
-    def send(self, subscription: Subscription, body: bytes) -> tuple[SendOutcome, bool]:
-        """Deliver these bytes once; what became of it, and whether the plan did that."""
+    def send(self, batch: SentBatch) -> tuple[SendOutcome, bool]:
+        """Deliver a batch once; what became of it, and whether the plan did that."""
+        subscription, body = batch.subscription, batch.payload.body
         with self._lock:
-            fault = self._plan.fault_for(subscription)
+            fault = self._plan.fault_for(subscription, batch.types)
             if fault is not None:  # the answer may not tell
                 self._journal.add(FaultInjected(subscription.extension_name, in_words(fault)))
         if fault is None:

@@ -1,6 +1,6 @@
 """What a call of an extension leaves behind, once it is answered and recorded: Lambda's own events, violations."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Thread
 from typing import cast
 
@@ -50,6 +50,7 @@ class Reception:
         self._excuses = excuses
         self.init_started_us: int | None = None
         self.init_told = False  # by a script, or as Lambda's own
+        self.at_init_begun: Callable[[Event], None] = self._own  # what tells of it
         self._environments = 1
 
     def called(self, fact: Called, thread: Thread | None) -> None:
@@ -107,7 +108,8 @@ class Reception:
         if self.init_started_us is None:
             self.init_started_us = self._clock.elapsed_us
             if not self.init_told:
-                self._own(self.init.started())
+                if self._settings.platform_events:
+                    self.at_init_begun(self.init.started())
                 self.init_told = self._settings.platform_events
 
     def begin_anew(self) -> None:

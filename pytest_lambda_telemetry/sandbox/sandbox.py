@@ -22,6 +22,7 @@ from ..model.event import Event
 from ..model.facts import Hinted
 from ..protocol.states import Phase, Trigger
 from ..settings import Settings
+from ..story.scenario import FailBackend
 from ..views.entries import Entry, entries
 from ..views.occurrences import distinct_lines
 from ..views.text import timeline
@@ -30,6 +31,7 @@ from .arrivals import Arrivals
 from .audit import Audit
 from .backends import Backends
 from .children import Children
+from .course import Course
 from .excuses import Excuses
 from .invocations import Invocations
 from .loops import in_event_loop
@@ -86,6 +88,7 @@ class Sandbox:
     invocations: Invocations
     player: Player
     stand_in: StandIn
+    course: Course
     undo: contextlib.ExitStack
     fresh: "Sandbox | None" = None
     """The latest environment that was made in the place of this one."""
@@ -172,6 +175,7 @@ class Sandbox:
         """Begin a new execution environment, at the same address and in the same time; the turn is held."""
         if self.phases.phase is Phase.INVOKE:
             self.phases.move(Trigger.INVOCATION_START)  # raises, saying why not
+        self.course.is_over = False
         self.stage.shutdown("spindown")
         with self.lock:
             self.extensions_api.end_polls()
@@ -265,6 +269,20 @@ class Sandbox:
     def has_news(self) -> bool:
         """Something was recorded since `end_test`."""
         return self.journal.count > self._told_up_to
+
+    @property
+    def untouched(self) -> str | None:
+        """Why the test so far has seen nothing of its scenario; None where it has, or where there is nothing to see."""
+        scenario = self.course.scenario
+        if scenario is None or scenario.changes_nothing or scenario.settings:
+            return None
+        if self.course.has_changed or self.plan.is_met:
+            return None
+        if all(isinstance(one, FailBackend) for one in scenario.plan) and not scenario.story:
+            if not self.backends.there:
+                return "needs a fake backend, and this test has none: let the extension send to backend().url"
+            return "has nothing to do with this test: no request to a backend has met it"
+        return "has nothing to do with this test: nothing that it changes came to pass"
 
     def end_test(self) -> None:
         """What is recorded from now on belongs to the next test."""

@@ -27,10 +27,12 @@ from ..protocol.states import Call, Phase, Trigger
 from ..real import Real
 from ..settings import Settings
 from ..story.init import extension_stands
+from ..story.scenario import MomentName
 from ..story.steps import Action, EndInit, Flush, Freeze, Invoke, Shutdown, Thaw
 from ..wire.sender import Sender
 from .children import Children
 from .init_wait import InitWait
+from .late import outlived, still_buffered
 from .phases import Phases
 from .reception import Reception
 from .violations import Violations
@@ -79,7 +81,9 @@ class Stage:
         self._init_wait = InitWait(waits, engine, children.wrapped, settings.extension_timeout_s)
         self.invoked = 0  # invocations of this execution environment
         self._init_ms: float | None = None
-        self._deadline_us = 0  # of the invocation, in elapsed time
+        self.invoked_us = self.deadline_us = 0  # of the invocation, in elapsed time
+        self.is_shutting_down = False
+        self.tell: Callable[[MomentName, Sequence[Action]], object] = lambda _, actions: self.carry_out(actions)
         self._told_until: dict[str, float] = {}  # by name: the real moment until which an extension may take its time
         self._shutting_down: set[LiveExtension] = set()  # who was told of it
 
@@ -108,7 +112,7 @@ class Stage:
                 self._engine.flush(self._engine.subscribers)
             case Freeze():
                 if by == SCRIPT:
-                    self.serve_until_asked("the moment at which the script freezes the environment", self._deadline_us)
+                    self.serve_until_asked("the moment at which the script freezes the environment")
                 self.freeze()
             case Thaw():
                 self.thaw()
@@ -129,6 +133,7 @@ class Stage:
         if self._phases.phase is not Phase.INIT:
             self._phases.move(Trigger.END_INIT)  # raises, saying why not
         self.wait_for_extensions("init")
+        self.tell("init-ends", ())
         took_us = self._clock.elapsed_us - (self._reception.init_started_us or 0)
         if took_us == 0:
             took_us = round(init_duration_ms * 1000)
@@ -138,7 +143,7 @@ class Stage:
             init, error_type = self._reception.init, self._extensions.first_error
             if error_type is not None:
                 init = replace(init, status="error", error_type=error_type)
-            self._engine.emit(init.ended(self.standing(), self._init_ms), deliver=True)
+            self.tell("init-ended", init.ended(self.standing(), self._init_ms))
         self._close_init()
 
     def take_charged_init_ms(self) -> float | None:
@@ -180,7 +185,8 @@ class Stage:
 
     def _invoke_extensions(self, invoke: Invoke) -> None:
         """INVOKE to every extension that registered for it and waits on next."""
-        self._deadline_us = self._clock.elapsed_us + round(invoke.deadline_ms * 1000)
+        self.invoked_us = self._clock.elapsed_us
+        self.deadline_us = self.invoked_us + round(invoke.deadline_ms * 1000)
         for extension in list(self._extensions):
             if extension.stand_in or "INVOKE" not in extension.events:
                 continue
@@ -204,17 +210,18 @@ class Stage:
 
     # -- waiting for extensions ----------------------------------------------------------------------------------------
 
-    def serve_until_asked(self, when: str, limit_us: int) -> list[str]:
+    def serve_until_asked(self, when: str, limit_us: int | None = None) -> list[str]:
         """Let every extension ask for its next event, also one that waits for telemetry before it does.
 
         Those about to ask get a short real moment; then time goes from due moment to due moment, at most to `limit_us`
-        of elapsed time; at last they are waited for in real time. Those that have not asked then are named, and have
-        broken the rules.
+        of elapsed time, by default the function's deadline; at last they are waited for in real time. Those that have
+        not asked then are named, and have broken the rules.
         """
         if self._phases.ending:
             return []
+        until_us = self.deadline_us if limit_us is None else limit_us
         while self._waits.let_ask():
-            if not self._engine.step(limit_us):
+            if not self._engine.step(until_us):
                 return self.wait_for_extensions(when)
         return []
 
@@ -250,27 +257,9 @@ class Stage:
                     f"extension-timeout: extension {name!r} did not ask for its next event within {seconds:g} s (real)"
                     f" of {when}.\n  On Lambda the phase then ends as a time-out. Let it GET"
                     " /2020-01-01/extension/event/next; extension_timeout_s allows more time."
-                    f"{self._still_buffered(name)}{self._outlived(name)}{last_output(self._children.of(name))}"
+                    f"{still_buffered(name, self._engine.subscribers)}{outlived(extension)}"
+                    f"{last_output(self._children.of(name))}"
                 )
-
-    def _outlived(self, name: str) -> str:
-        """Whose extension it may be."""
-        extension = self._extensions.by_name(name)
-        if extension is None or not extension.outlived:
-            return ""
-        return f"\n  It was registered by {extension.outlived}: let that test wait until it has ended."
-
-    def _still_buffered(self, name: str) -> str:
-        """Why an extension that waits for platform.runtimeDone would wait in vain."""
-        for subscriber in self._engine.subscribers:
-            waiting = subscriber.buffer.waiting if subscriber.name == name else ()
-            if waiting and not waiting[0].attempts:  # else it was sent, and not taken
-                timeout_ms = subscriber.subscription.buffering.timeout_ms
-                return (
-                    f"\n  Telemetry for it is still buffered (timeoutMs {timeout_ms}): if it waits for that, allow a"
-                    " larger overhead_ms, or let it subscribe with a smaller timeoutMs."
-                )
-        return ""
 
     # -- freeze, thaw, shutdown ----------------------------------------------------------------------------------------
 
@@ -306,6 +295,7 @@ class Stage:
         require(is_one_of(reason, valid), "reason", reason, f"one of {quoted(valid)}")
         if self._phases.ending:
             return
+        self.is_shutting_down = True
         self.thaw()
         self._children.note_dead()
         limit_ms = self._shutdown_limit_ms()
@@ -357,7 +347,7 @@ class Stage:
         if extension.stand_in or extension.failed or not (wants or all_polls) or extension in self._shutting_down:
             return
         self._shutting_down.add(extension)
-        self._told_until.pop(extension.name, None)
+        self._told_until.pop(extension.name, None)  # it is not to ask any more
         deadline_ms = self._deadline_ms(extension, limit_ms)
         payload: dict[str, object] = {"eventType": "SHUTDOWN", "deadlineMs": deadline_ms, "shutdownReason": reason}
         with self._lock:
@@ -369,7 +359,7 @@ class Stage:
         """What an execution environment has for itself is as at its beginning; it has shut down. Its time goes on."""
         with self._lock:
             self._phases.move(Trigger.RESTART)
-            self._violations.ending = False
+            self._violations.ending = self.is_shutting_down = False
             self.invoked = 0
             self._init_ms = None
             self._told_until.clear()

@@ -47,6 +47,13 @@ class StandIn:
             raise MisuseError("with local_testing=True Lambda answers 202 and nothing is ever subscribed")
         raise MisuseError(f"Lambda would refuse this subscription: {_told(outcome)}")
 
+    def repeat(self, name: str, subscription: Subscription) -> None:
+        """The same subscription in another execution environment, by the extension of this name."""
+        with self._lock:
+            known = self._extensions.by_name(name)
+            assert known is not None, name
+            self._desk.subscribe(name, known.extension_id, subscription.body)
+
     def _usual_events(self) -> tuple[str, ...]:
         """What an extension registers for; on Managed Instances there is no INVOKE."""
         return ("SHUTDOWN",) if self._profile.managed_instances else ("INVOKE", "SHUTDOWN")

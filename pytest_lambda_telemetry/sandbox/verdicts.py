@@ -72,7 +72,7 @@ def judge_records(
         seen = list(seen)  # it is looked at several times
     longest = checks.timeout(timeout)
     if sandbox.phases.ending:  # nothing is on its way but what was sent at the very end
-        longest = 0.0 if sandbox.closed else min(longest, _AFTER_THE_END_S)
+        longest = 0.0 if sandbox.closed else min(longest, _AFTER_THE_END_S + sandbox.plan.longest_delay_s)
     deadline = Real.monotonic() + longest
 
     def books() -> _Books:

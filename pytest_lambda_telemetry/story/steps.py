@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from enum import Enum, auto
 
+from ..model.checks import not_negative, require
 from ..model.event import Event
 from ..protocol.brief import brief
 from ..protocol.schema import ShutdownReason, trace_header, tracing
@@ -48,7 +49,46 @@ class Thaw:
     """The environment runs again. Invoke and Shutdown thaw by themselves."""
 
 
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """So much time passes, and what becomes due is delivered; where it is frozen, only the wall clock moves on.
+
+    For scenarios: a script has its offsets.
+    """
+
+    ms: float
+
+    def __post_init__(self) -> None:
+        not_negative("Advance.ms", self.ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Inject:
+    """An event that the scenario adds: it is sent as any other, and no verdict asks what became of it."""
+
+    event: Event
+
+    def __post_init__(self) -> None:
+        require(isinstance(self.event, Event), "Inject.event", self.event, "an Event, such as events.function('…')")
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Put off until the function has logged, or something else happens; so INVOKE can come behind telemetry."""
+
+    action: "Action"
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """The execution environment is gone: the next one begins when something is to happen in it, as on Lambda.
+
+    Children are started again. It is behind a Shutdown.
+    """
+
+
 Action = Event | Invoke | Shutdown | EndInit | Flush | Freeze | Thaw
+ScenarioAction = Action | Advance | Inject | Later | Restart
 ACTIONS = (Event, Invoke, Shutdown, EndInit, Flush, Freeze, Thaw)
 
 
@@ -86,12 +126,13 @@ def request_ids(steps: Iterable[Step]) -> list[str]:
     """The request ids that appear in these steps, each once, in order of appearance."""
     found: dict[str, None] = {}
     for step in steps:
-        if (identifier := _request_id(step.action)) is not None:
+        if (identifier := request_id_of(step.action)) is not None:
             found[identifier] = None
     return list(found)
 
 
-def _request_id(action: Action) -> str | None:
+def request_id_of(action: object) -> str | None:
+    """The request id that an action names, if any."""
     if isinstance(action, Invoke):
         return action.request_id
     if isinstance(action, Event) and isinstance(action.record, Mapping):
@@ -106,7 +147,7 @@ def renamed(steps: Iterable[Step], names: Mapping[str, str]) -> list[Step]:
 
 
 def _renamed(action: Action, names: Mapping[str, str]) -> Action:
-    old = _request_id(action)
+    old = request_id_of(action)
     new = names.get(old) if old is not None else None
     if old is None or new is None:
         return action

@@ -244,6 +244,8 @@ class Trails:
     def _took(self, row: Recorded, fact: Emitted) -> None:
         self._emitted.append((row, fact))
         self._firsts.append(fact.numbers.start)
+        if fact.injected:
+            return
         if fact.held.released:
             self.forgotten += sum(count for kind, count in fact.held.types.items() if kind in self._types)
             return
@@ -258,7 +260,7 @@ class Trails:
     def _subscribed(self, subscription: Subscription) -> None:
         way = _Way(subscription, self._view_of(subscription))
         for row, fact in self._emitted[self._environment :]:
-            if not fact.held.released:
+            if not (fact.held.released or fact.injected):
                 way.take(self._of_the_types(fact), (row.wall_us, row.elapsed_us), early=True)
         self._ways.append(way)
         self._way_to[subscription] = way

@@ -69,7 +69,7 @@ class _Connection:
         self._sock = sock
         self.attachment = attachment
         self._lock = threading.Lock()
-        self._busy = self._expired = self._dropped = self._resets = False
+        self._busy = self._expired = self._dropped = self._silent = self._resets = False
         self._idle = True
         name = f"{server.wording.threads}-connection-{number}"
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -90,10 +90,14 @@ class _Connection:
         with self._lock:
             self._shutdown(socket.SHUT_RDWR)
 
-    def drop_if_idle(self) -> None:
-        """Forget an idle connection, as a peer does that was away for long: what comes next on it is met by a reset."""
+    def drop_if_idle(self, *, silently: bool) -> None:
+        """Forget an idle connection, as a peer does that was away for long: what comes next on it is met by a reset.
+
+        `silently`: nobody answers it at all.
+        """
         with self._lock:
-            self._dropped |= self._idle and not self._sock.readable()
+            if self._idle and not self._sock.readable():
+                self._dropped, self._silent = True, silently
 
     def _run(self) -> None:
         exchange = Exchange(self._sock, self._server.limits, self._server.wording, self.attachment.is_detached)
@@ -136,7 +140,9 @@ class _Connection:
         if not exchange.behind:
             self._sock.readable(None)
         with self._lock:  # before a byte is read: until then it shows that something has come
-            self._idle, self._resets = False, self._dropped
+            self._idle, self._resets = False, self._dropped and not self._silent
+        while self._silent and self._sock.readable(None) and self._sock.drop_input():
+            pass
         return not self._dropped and exchange.wait()
 
     def _answer(self, exchange: Exchange, request: HttpRequest) -> bool:
@@ -278,12 +284,15 @@ class Server:
             connections = [one for one in self._connections if one.attachment is attachment]
         _join([one for one in connections if one.expire()], timeout)
 
-    def drop_idle(self) -> None:
-        """Every connection that is idle now is dead, and its client finds that out at its next request."""
+    def drop_idle(self, *, silently: bool = False) -> None:
+        """Every connection that is idle now is dead, and its client finds that out at its next request.
+
+        By a reset, or because nobody ever answers (`silently`).
+        """
         with self._lock:
             connections = list(self._connections)
         for connection in connections:
-            connection.drop_if_idle()
+            connection.drop_if_idle(silently=silently)
 
     def close(self) -> None:
         """Stop listening, end every connection and wait for the threads, at most a few real seconds. Idempotent."""

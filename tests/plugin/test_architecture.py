@@ -23,19 +23,24 @@ CELLAR = {"protocol", "model", "real"}
 ALLOWED: dict[str, set[str]] = {
     "__init__": {
         *("aio", "api", "backend", "environment", "events", "host", "model", "plugin", "protocol", "recorded"),
-        *("sandbox", "script", "settings", "story", "views"),
+        *("sandbox", "scenarios", "script", "settings", "story", "views"),
     },
-    "plugin": {"aio", "environment", "host", "integrations", "model", "real", "sandbox", "settings", "views"},
-    "strategies": {"events", "model", "protocol", "script", "settings"},
+    "plugin": {
+        *("aio", "environment", "host", "integrations", "model", "real", "sandbox", "scenarios", "settings", "story"),
+        "views",
+    },
+    "strategies": {"events", "model", "protocol", "scenarios", "script", "settings"},
     "aio": {
         *("api", "engine", "environment", "guarded", "host", "model", "offloaded", "protocol", "recorded"),
         *("sandbox", "script", "settings"),
     },
     "offloaded": {"engine", "model", "recorded"},
     "environment": {
-        *("api", "engine", "guarded", "host", "judged", "model", "protocol", "recorded", "sandbox"),
-        *("script", "settings"),
+        *("api", "engine", "extension_side", "guarded", "host", "model", "protocol", "recorded", "sandbox"),
+        *("script", "settings", "story"),
     },
+    "scenarios": {"story"},
+    "extension_side": {"judged", "model", "protocol"},
     "judged": {"guarded", "recorded", "sandbox", "views"},
     "guarded": {"engine", "model", "recorded", "sandbox", "settings"},
     "recorded": {"captures", "model", "sandbox", "views"},
@@ -178,6 +183,8 @@ def test_the_public_names_are_those_of_the_documentation() -> None:
         # what is met in annotations
         *("Target", "Record", "Log", "Span", "Tracing", "Headers", "Entry", "Fact", "ExpectedRejection", "Derived"),
         *("Action", "Step", "Invoke", "Shutdown", "EndInit", "Flush", "Freeze", "Thaw"),
+        *("Scenario", "scenarios", "FailDelivery", "FailBackend", "RejectCall", "Moment", "MomentName", "Change"),
+        *("ScenarioAction", "Advance", "Inject", "Later", "Restart"),
         *("BufferingOptions", "InvocationOptions", "ScriptOptions", "SettingsOptions", "LambdaTelemetryFactory"),
         *("TelemetryType", "LifecycleEvent", "SchemaVersion", "RouteName", "Status", "ShutdownReason"),
         *("InvocationOutcome", "InitializationType", "InitPhase", "Fidelity", "LogFormat", "ClockName"),

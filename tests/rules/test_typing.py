@@ -46,7 +46,7 @@ from pytest_lambda_telemetry.protocol import contract, schema
 PUBLIC = {name: getattr(pytest_lambda_telemetry, name) for name in pytest_lambda_telemetry.__all__}
 CLASSES = {name: public for name, public in PUBLIC.items() if isinstance(public, type)}
 OURS = {"Sandbox", "Content", "Payload", "Profile", "Engine", "Resolution", "Part"}
-OURS |= {"Passage", "SentBatch", "Sighting", "Trails"}
+OURS |= {"Passage", "SentBatch", "Sighting", "Trails", "Logs", "Init"}
 """Classes in fields and arguments that are nobody's business."""
 
 

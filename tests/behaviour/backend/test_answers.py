@@ -191,7 +191,7 @@ def test_truncate_of_an_answer_without_a_body_is_a_reset(backend: Backend) -> No
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_does_what_it_is_named_for(backend: Backend, fault: Any) -> None:
-    backend.fail_next(fault, delay_ms=1 if fault == "slow" else None)
+    backend.fail_next(fault, delay_ms=1 if fault in ("slow", "hang") else None)
     try:
         with connect(backend) as sock:
             sock.settimeout(0.5 if fault == "timeout" else 30)
@@ -209,6 +209,7 @@ def test_every_fault_does_what_it_is_named_for(backend: Backend, fault: Any) -> 
             "reset": ConnectionError,
             "timeout": TimeoutError,
             "slow": b"HTTP/1.1 200 OK",
+            "hang": ConnectionError,
             "truncate": b"HTTP/1.1 200 OK",
         }[fault]
     )
@@ -334,12 +335,11 @@ MISTAKES: dict[str, Callable[[Backend], object]] = {
     "headers has 'Content-Length', which is made from the body; leave it out": lambda one: one.respond(
         headers={"Content-Length": "3"}
     ),
-    "'refused' is no fault of a backend; use one of 'refuse', 'reset', 'timeout', 'slow', 'truncate', or a status"
-    " 400-599": lambda one: one.fail_next("refused"),  # type: ignore[arg-type]  # must fail
-    "200 is no fault of a backend; use one of 'refuse', 'reset', 'timeout', 'slow', 'truncate', or a status 400-599": (
-        lambda one: one.fail_next(200)
-    ),
-    "delay_ms=5 with 'reset': it goes with 'slow' only": lambda one: one.fail_next("reset", delay_ms=5),
+    "'refused' is no fault of a backend; use one of 'refuse', 'reset', 'timeout', 'slow', 'hang', 'truncate', or a"
+    " status 400-599": lambda one: one.fail_next("refused"),  # type: ignore[arg-type]  # must fail
+    "200 is no fault of a backend; use one of 'refuse', 'reset', 'timeout', 'slow', 'hang', 'truncate', or a status"
+    " 400-599": (lambda one: one.fail_next(200)),
+    "delay_ms=5 with 'reset': it goes with 'slow' and 'hang' only": lambda one: one.fail_next("reset", delay_ms=5),
     "delay_ms=-1 is not valid: it must be a number, 0 or more": lambda one: one.fail_next("slow", delay_ms=-1),
     "path='/a' with 'refuse': a connection has no path; leave it out": lambda one: one.fail_next("refuse", path="/a"),
     "count=0 is not valid: it must be a whole number, 1 or more": lambda one: one.wait_for(0),
