@@ -330,7 +330,7 @@ class Trails:
     def _settle(self, waiting: Waiting) -> None:
         taken = {number for way in self._ways for number in way.passages}
         for row, fact in self._emitted:
-            if not fact.held.released:
+            if not (fact.held.released or fact.injected):
                 self.untaken += [
                     Untaken(number, event.record, row.elapsed_us)
                     for number, event in self._of_the_types(fact)
