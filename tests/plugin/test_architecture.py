@@ -26,6 +26,11 @@ ALLOWED: dict[str, set[str]] = {
         *("sandbox", "script", "settings", "story", "views"),
     },
     "plugin": {"aio", "environment", "host", "integrations", "model", "real", "sandbox", "settings", "views"},
+    "__main__": {"serve"},
+    "serve": {
+        *("api", "engine", "environment", "events", "host", "sandbox", "script", "settings", "story", "views"),
+        *("wire", *CELLAR),
+    },
     "aio": {
         *("api", "engine", "environment", "guarded", "host", "model", "offloaded", "protocol", "recorded"),
         *("sandbox", "script", "settings"),
