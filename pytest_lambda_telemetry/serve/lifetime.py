@@ -33,8 +33,11 @@ class Keeper:
         self._jobs: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._stopped = False
         self._before: dict[signal.Signals, Any] = {}
+        self._woken_by_signals = -1
 
     def __enter__(self) -> "Keeper":
+        # the system may give a signal to any thread, and the one that handles it sleeps until a byte comes
+        self._woken_by_signals = signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         for number in SIGNALS:
             self._before[number] = signal.signal(number, self._signalled)
         return self
@@ -42,6 +45,7 @@ class Keeper:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(self._woken_by_signals)
         for descriptor in (self._woken, self._wake, self._watch):
             if descriptor is not None:
                 os.close(descriptor)
@@ -72,7 +76,6 @@ class Keeper:
 
     def _signalled(self, _number: int, _frame: FrameType | None) -> None:
         self._stopped = True
-        self._awake()
 
     def _awake(self) -> None:
         with contextlib.suppress(BlockingIOError, OSError):  # it is full of wake-ups
@@ -111,8 +114,10 @@ def _watch(pid: int) -> int | None:
 
 
 def _runs(pid: int | None) -> bool:
+    if pid is None or pid < 1:  # 0 and what is less are groups of processes
+        return False
     try:
-        os.kill(pid or 0, 0)
+        os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:

@@ -174,8 +174,8 @@ class Round:
 
     def finish(self) -> tuple[str | None, list[str]]:
         """End the environment as leaving its block does; what the extension did wrong, and what is suspicious."""
+        self._leave_blocks()
         if not self.sandbox.closed:
-            self._leave_blocks()
             self.sandbox.end()
         return self.sandbox.take_violations(), self.sandbox.suspicions.untold(over=True)
 

@@ -42,7 +42,9 @@ class Ledger:
 
         Raises MisuseError for a type that no event has, and where records cannot be told apart at the backend.
         """
-        _, passages = self._look(types, to)
+        return self._trails(self._look(types, to)[1])
+
+    def _trails(self, passages: Sequence[Passage]) -> tuple[Trail, ...]:
         numbers = list(dict.fromkeys(one.number for one in passages))
         places = {number: place for place, number in enumerate(numbers)}
         found = Found()
@@ -81,7 +83,7 @@ class Ledger:
         """A table: number, moment, record, subscription, state, batches, requests."""
         trails, passages = self._look(("function",), None)
         rows: list[tuple[str, ...]] = [("no.", "emitted", "record", "to", "state", "batches", "seen")]
-        shown = list(zip(passages, self.trails(), strict=True))
+        shown = list(zip(passages, self._trails(passages), strict=True))
         rows += [_row(*one) for one in shown[:_SHOWN]]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
