@@ -30,17 +30,18 @@ a whole session, with curl and jq:
   control=http://$(jq -r .control ready.json)
   call() { curl -sS --fail-with-body -H 'Content-Type: application/json' "$control/v1/$1" -d "${2:-{\}}"; }
 
-  call backend                                       # a fake intake; its url is in the answer
-  call run_extension '{"argv": ["./bin/my-extension"], "env": {"INTAKE_URL": "..."}}'
-  call wait_until_ready                              # it has registered, and asks for its next event
-  call fail_next_delivery '{"fault": 503}'           # the next batch is not acknowledged
-  call invoke '{"logs": ["hello"]}'
-  call advance '{"seconds": 30}'                     # half a minute, in a few milliseconds
+  intake=$(call backend | jq -r .value.url)      # a fake backend for what the extension sends on
+  call run_extension '{"argv": ["./bin/my-extension"], "env": {"INTAKE_URL": "'$intake'"}}'
+  call wait_until_ready '{"timeout": 30}'        # it has registered, and asks for its next event
+  call fail_next_delivery '{"fault": 503}'       # the next batch is not acknowledged
+  call emit '{"events": [{"type": "function", "record": "hello"}]}'
+  call advance '{"seconds": 31}'                 # half a minute and a retry, in a few milliseconds
+  call invoke '{"logs": ["from the function"]}'
   call shutdown
-  call assert_exactly_once                           # else 409, and the message says where each record was lost
-  call end                                           # 409 for whatever the extension did wrong
-  call reset '{"memory_mb": 512}'                    # a fresh environment for the next test
-  curl -sS $control/v1/timeline                      # what happened; also in a browser
+  call assert_exactly_once                       # else 409, and the message says where each record was lost
+  call end                                       # 409 for whatever the extension did wrong
+  curl -sS $control/v1/timeline                  # what happened; also in a browser
+  call reset '{"memory_mb": 512}'                # a fresh environment for the next test
 
 exit codes: 0 ended by SIGTERM, SIGINT, SIGHUP or the end of --parent; 1 it could not start (a taken port, a ready file
 that cannot be written); 2 a wrong option or setting

@@ -53,9 +53,9 @@ def names_of(kind: type) -> tuple[str, ...]:
 def encode(value: object) -> bytes:
     """The JSON of what `plain` made; numbers that JSON does not have become null."""
     try:
-        return json.dumps(value, allow_nan=False).encode()
+        return f"{json.dumps(value, allow_nan=False)}\n".encode()
     except (ValueError, RecursionError):  # the JSON of an extension that was read leniently
-        return json.dumps(_cut(value, _DEEPEST)).encode()
+        return f"{json.dumps(_cut(value, _DEEPEST))}\n".encode()
 
 
 def _cut(value: object, depth: int) -> object:
