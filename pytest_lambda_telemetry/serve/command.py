@@ -159,10 +159,10 @@ def _serve(options: argparse.Namespace, settings: Settings, token: str | None, k
         control_side = control_server(options.control_port)
         undo.callback(control_side.close)
         session = Session(extensions_side, settings, keeper.do)
-        undo.callback(lambda: _tell(*session.close()))
         control = Control(session, control_side.port, token)
         control_side.attach(control.handle)
         undo.callback(control_side.detach, control.handle)
+        undo.callback(lambda: _tell(*session.close()))  # first: calls that still run are answered
         told: dict[str, object] = {
             "runtime_api": extensions_side.address,
             "control": control_side.address,

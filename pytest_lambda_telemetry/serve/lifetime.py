@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -30,7 +31,9 @@ class Keeper:
         self._watch = _watch(parent) if parent is not None else None
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
+        self._lock = threading.Lock()
         self._jobs: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._given_up: Exception | None = None
         self._stopped = False
         self._before: dict[signal.Signals, Any] = {}
         self._woken_by_signals = -1
@@ -51,10 +54,14 @@ class Keeper:
                 os.close(descriptor)
 
     def do(self, job: Callable[[], Any]) -> Any:
-        """Have something done on the keeper's thread; returns its result. Raises what it raises."""
+        """Have something done on the keeper's thread; its result. Raises what it raises, or what `keep` was given."""
         future: Future[Any] = Future()
-        self._jobs.append((job, future))
-        self._awake()
+        with self._lock:
+            if self._given_up is not None:
+                raise self._given_up
+            self._jobs.append((job, future))
+        with contextlib.suppress(BlockingIOError):  # it is full of wake-ups
+            os.write(self._wake, b"\0")
         return future.result()
 
     def keep(self, give_up: Exception) -> None:
@@ -72,27 +79,13 @@ class Keeper:
                 self._stopped = True
             while self._jobs and not self._stopped:
                 _carry_out(*self._jobs.popleft())
-        self._jobs = _Closed(give_up, self._jobs)
+        with self._lock:
+            self._given_up = give_up
+        for _, future in self._jobs:
+            future.set_exception(give_up)
 
     def _signalled(self, _number: int, _frame: FrameType | None) -> None:
         self._stopped = True
-
-    def _awake(self) -> None:
-        with contextlib.suppress(BlockingIOError, OSError):  # it is full of wake-ups
-            os.write(self._wake, b"\0")
-
-
-class _Closed(deque[tuple[Callable[[], Any], "Future[Any]"]]):
-    """Takes no job any more."""
-
-    def __init__(self, error: Exception, left: deque[tuple[Callable[[], Any], "Future[Any]"]]) -> None:
-        super().__init__()
-        self._error = error
-        for job in left:
-            self.append(job)
-
-    def append(self, job: tuple[Callable[[], Any], "Future[Any]"]) -> None:
-        job[1].set_exception(self._error)
 
 
 def _carry_out(job: Callable[[], Any], future: "Future[Any]") -> None:

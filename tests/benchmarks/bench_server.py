@@ -3,8 +3,9 @@
     python tests/benchmarks/bench_server.py
 
 Prints, as medians: microseconds of one `emit`, of one `advance` with nothing due, and of a whole cycle (reset,
-subscribe, emit, advance with one delivery), over HTTP on one kept connection and in process; seconds from start to ready; then
-what 10,000 mixed calls from eight clients took, which answers there were, and whether every record arrived once.
+subscribe, emit, advance with one delivery), over HTTP on one kept connection and in process; seconds from start to
+ready; then what 10,000 mixed calls from eight clients took, which answers there were, and whether every record arrived
+once.
 """
 
 import random

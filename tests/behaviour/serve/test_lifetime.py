@@ -8,10 +8,13 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from pytest_lambda_telemetry.serve.lifetime import Keeper
+from pytest_lambda_telemetry.serve.round import Over
 from tests.support.helpers import call
 from tests.support.programs import program
 from tests.support.server import COMMAND, TIMEOUT, Running, serving
@@ -67,6 +70,21 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
         assert server.process.returncode == 0
     assert is_gone(pid)
     assert not (tmp_path / "ready").exists()
+
+
+def test_the_end_of_a_parent_is_seen_where_the_system_does_not_tell_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    parent = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    waiter = threading.Thread(target=parent.wait)
+    with Keeper(parent.pid) as keeper:
+        assert parent.stdin
+        parent.stdin.close()
+        waiter.start()
+        keeper.keep(Over())
+        with pytest.raises(Over):
+            keeper.do(lambda: None)
+    waiter.join()
+    assert parent.returncode is not None
 
 
 def test_a_signal_ends_calls_that_wait() -> None:
