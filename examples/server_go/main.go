@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	listener, err := net.Listen("tcp", "sandbox.localdomain:0")
+	listener, err := net.Listen("tcp4", ":0") // sandbox.localdomain is one of its addresses
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -126,10 +126,10 @@ def ready_file(path: str | None, told: Mapping[str, object]) -> Iterator[None]:
         return
     directory = os.path.dirname(os.path.abspath(path))
     descriptor, draft = tempfile.mkstemp(dir=directory, prefix=f".{os.path.basename(path)}.")  # mode 0600
+    text = f"{json.dumps(told)}\n"
     try:
         with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(told) + "\n")
-            own = os.fstat(file.fileno())
+            file.write(text)
         os.replace(draft, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -138,7 +138,8 @@ def ready_file(path: str | None, told: Mapping[str, object]) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            now = os.stat(path)
-            if (now.st_ino, now.st_dev) == (own.st_ino, own.st_dev):  # else it is another server's by now
+        with contextlib.suppress(OSError, ValueError):
+            with open(path, encoding="utf-8") as file:
+                is_ours = file.read(len(text) + 1) == text
+            if is_ours:  # else it is another server's by now
                 os.unlink(path)
