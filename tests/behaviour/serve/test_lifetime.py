@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_lambda_telemetry.serve.command import main
 from pytest_lambda_telemetry.serve.lifetime import Keeper
 from pytest_lambda_telemetry.serve.round import Over
 from tests.support.helpers import call
@@ -163,20 +164,24 @@ def test_ports_can_be_chosen_and_a_taken_one_is_named() -> None:
         (["--token", ""], "--token must be printable ASCII; --token auto makes one"),
     ],
 )
-def test_a_wrong_option_is_told_with_the_valid_ones(options: list[str], message: str) -> None:
-    done = run(*options)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"lambda-telemetry: {message}"), done.stderr
-    assert done.stderr.count("\n") == 1
+def test_a_wrong_option_is_told_with_the_valid_ones(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", *options])
+    output, errors = capsys.readouterr()
+    assert (ended.value.code, output) == (2, "")
+    assert errors.startswith(f"lambda-telemetry: {message}")
+    assert errors.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    "options", [["--port", "70000"], ["--control-port", "x"], ["--parent", "x"], ["--sandbox-host", "x"]]
-)
-def test_argparse_refuses_the_rest(options: list[str]) -> None:
-    done = run(*options)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "usage: lambda-telemetry serve" in done.stderr
+@pytest.mark.parametrize("options", ["--port 70000", "--control-port x", "--parent x", "--sandbox-host x"])
+def test_argparse_refuses_the_rest(options: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", *options.split()])
+    output, errors = capsys.readouterr()
+    assert (ended.value.code, output) == (2, "")
+    assert errors.startswith("usage: lambda-telemetry serve")
 
 
 def test_a_ready_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
