@@ -46,7 +46,7 @@ ERRORS = {
     415: "media-type",
     431: "too-large",
     500: "internal",
-    503: "ended",
+    503: "unavailable",
     505: "http-version",
 }
 """What `error` says of each status."""
@@ -84,10 +84,10 @@ class Control:
         self._session = session
         self._port = port
         self._token = token
-        self._table: dict[tuple[str, ...], dict[str, Operation]] = {}
+        self._table: dict[tuple[str | None, ...], dict[str, Operation]] = {}  # None stands for any name
         everything = [*operations(), *session_operations()]
         for operation in everything:
-            segments = tuple("{}" if part.startswith("{") else part for part in operation.path.split("/"))
+            segments = tuple(None if part.startswith("{") else part for part in operation.path.split("/"))
             self._table.setdefault(segments, {})[operation.method] = operation
         self._document = json.dumps(document(everything)).encode()
 
@@ -124,7 +124,7 @@ class Control:
             return found, ""
         if len(segments) < 4:
             return None, ""
-        return self._table.get((*segments[:3], "{}", *segments[4:])), segments[3]
+        return self._table.get((*segments[:3], None, *segments[4:])), segments[3]
 
     def _answer(
         self, request: HttpRequest, operation: Operation, identifier: str, given: Mapping[str, Any]

@@ -46,12 +46,12 @@ class HangUps:
         idle = 0
         while True:
             with self._condition:
-                self._rests = idle > _RESTS_AFTER
-                self._condition.wait(None if self._rests and not (self._watched or self._closed) else _LOOK_S)
                 if self._closed:
                     return
+                self._rests = idle > _RESTS_AFTER and not self._watched
+                self._condition.wait(None if self._rests else _LOOK_S)
                 watched = list(self._watched.items())
-            idle = 0 if watched else idle + 1
+            idle = 0 if watched or self._rests else idle + 1
             for call, alive in watched:
                 if not alive():
                     call.interrupt()

@@ -78,8 +78,9 @@ def soak(server: Running, uri: str) -> None:
                 line = {"type": "function", "record": f"client {number:02} line {turn:05}"}
                 calls: list[tuple[str, dict[str, Any]]] = [
                     ("emit", {"events": [line]}),
-                    ("emit", {"events": [line]}),
+                    ("invoke", {"logs": [line["record"]]}),
                     ("advance", {"ms": chance.randrange(200)}),
+                    ("thaw", {}),
                     ("flush", {}),
                     ("wait_for_extension", {"timeout": 0}),
                     ("fail_next_delivery", {"fault": chance.choice([503, "refuse", "reset"])}),
@@ -103,6 +104,7 @@ def soak(server: Running, uri: str) -> None:
         with ThreadPoolExecutor(CLIENTS) as pool:
             seen = sum(pool.map(work, range(CLIENTS)), Counter[int]())
         took = time.perf_counter() - began
+        client.do("thaw")
         client.do("advance", seconds=3600)
         client.do("assert_all_delivered")
         records = client.read("records")

@@ -186,7 +186,7 @@ def test_a_reset_ends_every_call_and_begins_anew(client: Client, beside: Callabl
         assert begun["runtime_api"] == client.read("runtime_api") == api
         assert begun["env"]["AWS_LAMBDA_FUNCTION_NAME"] == "another"
         for one in calls:
-            assert one.result(TIMEOUT).refused(503, "ended").startswith("this call was cut short: ")
+            assert one.result(TIMEOUT).refused(503, "unavailable").startswith("this call was cut short: ")
     assert client.read("subscriptions") == client.read("deliveries") == client.read("backend") == []
     assert client.read("elapsed") == 0.0
     client.do("end_init")

@@ -56,6 +56,7 @@ def test_a_backend(client: Client) -> None:
         assert client.do(f"{path}/{member}") is None
     assert client.read(f"{path}/requests") == []
     assert client.post(f"{path}/wait_for", timeout=0).refused(408, "timeout").startswith("waited 0 s for a request at")
+    assert client.get("backend/{}").refused(404, "not-found").startswith("there is no backend '{}'")
     assert client.post("backend/x/hold").refused(404, "not-found") == (
         "there is no backend 'x'; there are 'my intake'; POST /v1/backend makes one"
     )
