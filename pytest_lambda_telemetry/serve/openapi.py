@@ -11,6 +11,7 @@ from os import PathLike
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints, is_typeddict
 
+from ..model.checks import is_json
 from ..model.event import Event
 from ..model.headers import Headers
 from ..script import Script
@@ -253,11 +254,8 @@ def _argument(argument: Argument, schemas: _Schemas) -> Json:
     schema = schemas.of(argument.annotation, sent=True)
     if argument.spread:
         return {"type": "array", "items": schema}
-    default = argument.default
-    default = list(default) if isinstance(default, tuple) else default
-    if argument.required or not (default is None or isinstance(default, (str, int, float, bool, list))):
-        return schema
-    return {**schema, "default": default} if default is not None else schema
+    has_default = argument.default is not None and is_json(argument.default)
+    return {**schema, "default": argument.default} if has_default else schema
 
 
 def _responses(operation: Operation, schemas: _Schemas) -> Json:

@@ -19,6 +19,8 @@ OnKeeper = Callable[[Callable[[], Any]], Any]
 
 RESET = f"{ROOT}/reset"
 END = f"{ROOT}/end"
+CLOSE = f"{ROOT}/close"
+"""What ends environments: no call may run beside it."""
 
 
 class Session:
@@ -46,8 +48,8 @@ class Session:
         """Carry out a call; `told` gets what is suspicious, unless it only reads."""
         if operation.path == RESET:
             return self._reset(given, told)
-        if operation.path == END:
-            return self._end(given, told)
+        if operation.path in (END, CLOSE):
+            return self._end(operation.path, given, told)
         with self._lock:  # while another one begins it is waited for
             round = self._round
         try:
@@ -66,17 +68,20 @@ class Session:
             environment = self._round.environment
         return {"runtime_api": environment.runtime_api, "env": environment.env, "violations": violations}
 
-    def _end(self, given: Mapping[str, Any], told: list[str]) -> object:
-        refuse_options(f"POST {END}", given)
+    def _end(self, path: str, given: Mapping[str, Any], told: list[str]) -> object:
+        refuse_options(f"POST {path}", given)
         with self._lock:
-            violations = self._on_keeper(lambda: self._finish(told))
+            violations = self._on_keeper(lambda: self._finish(told, at_once=path == CLOSE))
             self._round.reopen()
         if violations is not None:
             raise ProtocolViolation(violations)
         return None
 
-    def _finish(self, told: list[str]) -> str | None:
+    def _finish(self, told: list[str], *, at_once: bool = False) -> str | None:
         self._round.cut_short()
+        if at_once:
+            self._round.sandbox.close()
+            return None
         violations, suspicions = self._round.finish()
         told += suspicions
         return violations

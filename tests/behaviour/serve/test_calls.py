@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -257,3 +258,46 @@ def test_eight_clients_at_once(server: Running, client: Client) -> None:
         records = client.read("records")
     assert len(records) == len(set(records)) == 200
     assert client.read("elapsed") == pytest.approx(8 * sum(range(25)) / 1000)
+
+
+def test_the_next_reset_cures_whatever_eight_clients_have_done_to_it() -> None:
+    def work(number: int) -> tuple[set[int], set[int]]:
+        chance, seen, pids = random.Random(number), set[int](), set[int]()
+        with server.client() as client:
+            for _ in range(40):
+                name, given = chance.choice(calls)
+                answer = client.post(name, **given)
+                seen.add(answer.status)
+                if name == "run_extension" and answer.status == 200:
+                    pids.add(answer.value["pid"])
+                for block in client.read("invocation"):
+                    if block["open"] and chance.random() < 0.5:
+                        seen.add(client.delete(f"invocation/{block['id']}").status)
+        return seen, pids
+
+    options = ("--setting", "extension_timeout_s=0.1", "--setting", "shutdown_timeout_s=0.1")
+    with Listener() as listener, serving(*options) as server:
+        calls: list[tuple[str, dict[str, Any]]] = [
+            *[("reset", {})] * 4,
+            *(
+                (name, {})
+                for name in ("end", "close", "shutdown", "restart", "invoke", "invocation", "flush", "backend")
+            ),
+            *((name, {"timeout": 0.01}) for name in ("wait_until_ready", "expect_rejection", "assert_exactly_once")),
+            ("emit", {"events": [LINE]}),
+            ("advance", {"seconds": 1}),
+            ("subscribe", {"uri": listener.uri}),
+            ("play", {"script": [{"cold_start": {}}]}),
+            ("run_extension", {"argv": ["/bin/sleep", "1000"]}),
+        ]
+        with ThreadPoolExecutor(8) as pool:
+            results = list(pool.map(work, range(8)))
+        assert set().union(*(seen for seen, _ in results)) <= {200, 400, 404, 408, 409, 503}
+        with server.client() as client:
+            client.do("reset")
+            assert client.do("invoke")["status"] == "success"
+            assert client.do("advance", ms=1) == []
+        assert server.end()[0] == 0
+    for pid in set().union(*(pids for _, pids in results)):
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
