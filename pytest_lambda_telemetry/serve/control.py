@@ -40,7 +40,7 @@ ERRORS = {
     405: "method-not-allowed",
     408: "timeout",
     409: "violation",
-    410: "let-go",
+    410: "gone",
     413: "too-large",
     414: "too-large",
     415: "media-type",

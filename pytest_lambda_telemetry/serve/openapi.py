@@ -50,7 +50,7 @@ _FAILURES = {
     "404": "what the path names does not exist",
     "408": "a wait ran out; the message says what was seen instead",
     "409": "violation: an assertion failed, or the extension broke the contract with Lambda",
-    "410": "what was asked for was let go to keep the journal within its limit",
+    "410": "what was asked for was let go to keep the journal within its limit, or a record of it was cut",
     "415": "the body is no application/json",
     "503": "the environment was reset, or the server ends",
 }

@@ -3,7 +3,7 @@
 A recorded value is an object of its fields and properties in snake case. A moment is an ISO-8601 string in UTC, a
 duration a number of seconds. Bytes are text, with U+FFFD for what is no UTF-8, and beside it, as `NAME_base64`,
 themselves. A recorded value inside another is shown without its headers, bodies, events and types, which it has where
-it is read by itself. What the journal's limit made it let go is null, and `let_go` true.
+it is read by itself. What cannot be read any more, or is no JSON, is null, and `missing` names it.
 """
 
 import base64
@@ -100,6 +100,7 @@ def plain(value: object, *, nested: bool = False) -> Any:  # any JSON value
 
 def _object(value: object, names: Collection[str], given: Mapping[str, object]) -> dict[str, object]:
     shown: dict[str, object] = {}
+    missing: list[str] = []
     for name in names:
         if name in given:
             shown[name] = given[name]
@@ -108,11 +109,13 @@ def _object(value: object, names: Collection[str], given: Mapping[str, object]) 
             found = getattr(value, name)
         except LambdaTelemetryError:  # it was let go; or, in a delivery, a record was cut, and there is no JSON
             shown[name] = None
-            shown["let_go"] = True
+            missing.append(name)
             continue
         shown[name] = plain(found, nested=not isinstance(value, (Ledger, ExpectedRejection)))
         if isinstance(found, bytes):
             shown[f"{name}_base64"] = base64.b64encode(found).decode()
+    if missing:
+        shown["missing"] = missing
     return shown | {name: one for name, one in given.items() if name not in shown}
 
 

@@ -250,6 +250,28 @@ def test_faults_of_two_parts_are_lists(client: Client) -> None:
         assert [one["attempt_count"] for one in client.do("advance", seconds=1)] == [2]
 
 
+def test_what_is_no_json_any_more_is_null_and_named(client: Client) -> None:
+    with Listener() as listener:
+        client.do("reset", fidelity="observed")
+        client.do("subscribe", uri=listener.uri, buffering={"maxBytes": 262_144})
+        client.do("emit", events=[{"type": "function", "record": "x" * 300_000}])
+        client.do("advance", seconds=1)
+        cut, rest = client.read("deliveries")
+    for delivery in (cut, rest):
+        assert (delivery["events"], delivery["missing"]) == (None, ["events"])
+    assert (cut["body"] + rest["body"]).count("x") == 300_000
+    message = client.get("records").refused(410, "gone")
+    assert "a record longer than the subscription's maxBytes was cut in it" in message
+
+
+def test_options_are_in_the_body(client: Client) -> None:
+    assert client.post("advance?ms=1").refused(400, "misuse") == (
+        "POST takes its options in the body, as JSON; it was sent the query 'ms=1'"
+    )
+    message = client.post("assert_exactly_once", seen=[{"base64": "?"}]).refused(400, "misuse")
+    assert message.startswith("base64='?' is not valid: it must be a str in base64")
+
+
 def test_lines_of_text(client: Client) -> None:
     assert client.do("log_lines", n=2) == ["line 00000001", "line 00000002"]
     assert client.do("log_lines", n=1, text="row") == ["row 00000003"]
