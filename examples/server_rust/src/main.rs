@@ -25,7 +25,10 @@ fn main() -> Result<()> {
     )?;
     let identifier = registered
         .lines()
-        .find(|line| line.to_lowercase().starts_with("lambda-extension-identifier:"))
+        .find(|line| {
+            line.to_lowercase()
+                .starts_with("lambda-extension-identifier:")
+        })
         .expect("register is answered with an identifier")
         .to_string();
     call(
@@ -37,7 +40,14 @@ fn main() -> Result<()> {
             "destination": {{"protocol": "HTTP", "URI": "http://sandbox.localdomain:{port}"}}}}"#
         ),
     )?;
-    while !call(&api, "GET /2020-01-01/extension/event/next", &identifier, "")?.contains("SHUTDOWN") {}
+    while !call(
+        &api,
+        "GET /2020-01-01/extension/event/next",
+        &identifier,
+        "",
+    )?
+    .contains("SHUTDOWN")
+    {}
     Ok(())
 }
 
@@ -48,7 +58,9 @@ fn forward(mut stream: TcpStream) -> Result<()> {
     for _ in 0..5 {
         if let Ok(answer) = call(&intake, "POST /", "X-Sent-By: my-extension", &batch) {
             if answer.starts_with("HTTP/1.1 2") {
-                return stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                return stream.write_all(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                );
             }
         }
     }

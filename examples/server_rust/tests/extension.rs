@@ -6,7 +6,8 @@ fn begin() -> LambdaTelemetry {
     let lambda = LambdaTelemetry::start();
     let backend = lambda.post("backend", "{}");
     let (program, port) = (env!("CARGO_BIN_EXE_my-extension"), field(&backend, "port"));
-    let started = format!(r#"{{"argv": ["{program}"], "env": {{"INTAKE_HOST": "127.0.0.1:{port}"}}}}"#);
+    let started =
+        format!(r#"{{"argv": ["{program}"], "env": {{"INTAKE_HOST": "127.0.0.1:{port}"}}}}"#);
     lambda.post("run_extension", &started);
     lambda.post("wait_until_ready", r#"{"timeout": 30}"#);
     lambda
@@ -20,9 +21,16 @@ fn end(lambda: LambdaTelemetry) {
 #[test]
 fn half_a_minute_of_buffering_takes_no_time() {
     let lambda = begin();
-    lambda.post("emit", r#"{"events": [{"type": "function", "record": "hello"}]}"#);
-    assert!(lambda.post("advance", r#"{"seconds": 29.999}"#).contains(r#""value": []"#));
-    assert!(lambda.post("advance", r#"{"ms": 1}"#).contains(r#""ok": true"#));
+    lambda.post(
+        "emit",
+        r#"{"events": [{"type": "function", "record": "hello"}]}"#,
+    );
+    assert!(lambda
+        .post("advance", r#"{"seconds": 29.999}"#)
+        .contains(r#""value": []"#));
+    assert!(lambda
+        .post("advance", r#"{"ms": 1}"#)
+        .contains(r#""ok": true"#));
     assert!(lambda.get("backend/backend/requests").contains("hello"));
     end(lambda);
 }
@@ -31,8 +39,17 @@ fn half_a_minute_of_buffering_takes_no_time() {
 fn a_delivery_that_fails_comes_again() {
     let lambda = begin();
     lambda.post("fail_next_delivery", r#"{"fault": 503}"#);
-    lambda.post("emit", r#"{"events": [{"type": "function", "record": "hello"}]}"#);
-    assert_eq!(field(&lambda.post("advance", r#"{"seconds": 31}"#), "attempt_count"), "2");
+    lambda.post(
+        "emit",
+        r#"{"events": [{"type": "function", "record": "hello"}]}"#,
+    );
+    assert_eq!(
+        field(
+            &lambda.post("advance", r#"{"seconds": 31}"#),
+            "attempt_count"
+        ),
+        "2"
+    );
     end(lambda);
 }
 

@@ -23,7 +23,9 @@ impl LambdaTelemetry {
             .expect("the server starts");
         let mut line = String::new();
         let output = server.stdout.as_mut().expect("a pipe");
-        BufReader::new(output).read_line(&mut line).expect("the server tells where it is");
+        BufReader::new(output)
+            .read_line(&mut line)
+            .expect("the server tells where it is");
         let control = field(&line, "control").trim_matches('"').to_string();
         LambdaTelemetry { server, control }
     }
@@ -35,12 +37,14 @@ impl LambdaTelemetry {
 
     /// The same where it must work.
     pub fn post(&self, name: &str, given: &str) -> String {
-        self.try_post(name, given).unwrap_or_else(|answer| panic!("POST {name}: {answer}"))
+        self.try_post(name, given)
+            .unwrap_or_else(|answer| panic!("POST {name}: {answer}"))
     }
 
     /// Reads.
     pub fn get(&self, name: &str) -> String {
-        self.call("GET", name, "").unwrap_or_else(|answer| panic!("GET {name}: {answer}"))
+        self.call("GET", name, "")
+            .unwrap_or_else(|answer| panic!("GET {name}: {answer}"))
     }
 
     fn call(&self, method: &str, name: &str, body: &str) -> Result<String, String> {
@@ -50,18 +54,26 @@ impl LambdaTelemetry {
             "{method} /v1/{name} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
              Content-Length: {length}\r\nConnection: close\r\n\r\n"
         );
-        stream.write_all((head + body).as_bytes()).expect("it is sent");
+        stream
+            .write_all((head + body).as_bytes())
+            .expect("it is sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it is answered");
         let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
-        if head.starts_with("HTTP/1.1 200") { Ok(body.into()) } else { Err(body.into()) }
+        if head.starts_with("HTTP/1.1 200") {
+            Ok(body.into())
+        } else {
+            Err(body.into())
+        }
     }
 }
 
 impl Drop for LambdaTelemetry {
     fn drop(&mut self) {
         // SIGTERM, with which it ends its children too; std only has SIGKILL
-        let _ = Command::new("kill").arg(self.server.id().to_string()).status();
+        let _ = Command::new("kill")
+            .arg(self.server.id().to_string())
+            .status();
         let _ = self.server.wait();
     }
 }
@@ -69,6 +81,9 @@ impl Drop for LambdaTelemetry {
 /// The text of a field that is a string or a number, in JSON of the server's.
 pub fn field<'a>(json: &'a str, name: &str) -> &'a str {
     let key = format!("\"{name}\": ");
-    let value = &json[json.find(&key).unwrap_or_else(|| panic!("no {name} in {json}")) + key.len()..];
+    let value = &json[json
+        .find(&key)
+        .unwrap_or_else(|| panic!("no {name} in {json}"))
+        + key.len()..];
     &value[..value.find([',', '}', ']']).unwrap_or(value.len())]
 }
