@@ -53,8 +53,18 @@ def operations() -> Iterator[Operation]:
 # -- members -----------------------------------------------------------------------------------------------------------
 
 
-def _member(members: Members, path: str, name: str, of: Callable[[Round, str], Any], **special: Any) -> Operation:
-    """The call of one member of the object that `of` finds; `special` replaces what is made of its signature."""
+def _member(
+    members: Members,
+    path: str,
+    name: str,
+    of: Callable[[Round, str], Any],
+    then: Callable[[Round, Any], object] = lambda round, result: None,
+    **special: Any,
+) -> Operation:
+    """The call of one member of the object that `of` finds; `special` replaces what is made of its signature.
+
+    `then` is told what it returned.
+    """
     member, kind = inspect.getattr_static(members.owner, name), members.kinds[name]
     call = member.fget if isinstance(member, property) else member
     arguments = () if isinstance(member, property) else arguments_of(member)
@@ -67,7 +77,9 @@ def _member(members: Members, path: str, name: str, of: Callable[[Round, str], A
             refuse_options(what, given)
             return plain(getattr(owner, name))
         positional, named = bind(what, member, given)
-        return plain(getattr(owner, name)(*positional, **named))
+        result = getattr(owner, name)(*positional, **named)
+        then(round, result)
+        return plain(result)
 
     made = {
         "method": method,
@@ -90,8 +102,8 @@ def refuse_options(what: str, given: Given) -> None:
 def _environment() -> Iterator[Operation]:
     special: dict[str, dict[str, Any]] = {
         "ledger": {"run": _ledger, "arguments": arguments_of(Ledger.trails)},
-        "backend": {"run": _make_backend},
-        "run_extension": {"run": _run_extension},
+        "backend": {"then": lambda round, made: round.backends.setdefault(made.name, made)},
+        "run_extension": {"then": Round.started},
         "invocation": {"run": _beginner("invocation"), "answer": Invocation},
         "expect_rejection": {"run": _beginner("expect_rejection"), "answer": ExpectedRejection},
     }
@@ -159,13 +171,6 @@ def _blocks(name: str, kind: type, members: Members | None) -> Iterator[Operatio
 # -- backends ----------------------------------------------------------------------------------------------------------
 
 
-def _make_backend(round: Round, _: str, given: Given) -> object:
-    positional, named = bind(f"POST {ROOT}/backend", ENVIRONMENT.owner.backend, given)  # type: ignore[attr-defined]
-    made = round.environment.backend(*positional, **named)
-    round.backends.setdefault(made.name, made)
-    return plain(made)
-
-
 def _backends() -> Iterator[Operation]:
     path, each = f"{ROOT}/backend", f"{ROOT}/backend/{{name}}"
 
@@ -197,13 +202,6 @@ def _backends() -> Iterator[Operation]:
 
 
 # -- processes ---------------------------------------------------------------------------------------------------------
-
-
-def _run_extension(round: Round, _: str, given: Given) -> object:
-    positional, named = bind(f"POST {ROOT}/run_extension", ENVIRONMENT.owner.run_extension, given)  # type: ignore[attr-defined]
-    process = round.environment.run_extension(*positional, **named)
-    round.started(process)
-    return plain(process)
 
 
 def _processes() -> Iterator[Operation]:
