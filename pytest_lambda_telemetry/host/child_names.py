@@ -1,10 +1,13 @@
 """How a child process resolves `sandbox.localdomain` and `sandbox`: the best way that this machine allows."""
 
+import atexit
 import contextlib
 import functools
 import io
 import os
+import pkgutil
 import selectors
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,7 +39,24 @@ HINT = (
     f" names are {LOOPBACK} in every test)"
 )
 
-_HERE = Path(__file__).parent
+_FILES = ("launch.py", "shims/python/sitecustomize.py", "shims/node/sandbox-names.cjs")
+
+
+def _on_disk() -> Path:
+    """The folder of the files that other programs read: this one, or what a zipapp has unpacked until its end."""
+    here = Path(__file__).parent
+    if here.is_dir():
+        return here
+    folder = tempfile.mkdtemp(prefix="pytest-lambda-telemetry-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name in _FILES:
+        path = Path(folder, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pkgutil.get_data(__package__, name) or b"")
+    return Path(folder)
+
+
+_HERE = _on_disk()
 _LAUNCHER = _HERE / "launch.py"
 _PYTHON_SHIM = _HERE / "shims" / "python"
 _NODE_SHIM = _HERE / "shims" / "node" / "sandbox-names.cjs"

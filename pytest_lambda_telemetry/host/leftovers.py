@@ -31,6 +31,8 @@ def processes() -> Iterator[Process]:
         except OSError:  # it has ended meanwhile
             continue
         fields = text.rpartition(")")[2].split()
+        if not fields:  # so has this one: what is read of it may be empty
+            continue
         yield Process(int(entry.name), int(fields[_PARENT]), int(fields[_SESSION]), fields[0] in "ZX")
 
 

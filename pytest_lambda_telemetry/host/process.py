@@ -117,11 +117,15 @@ class ExtensionProcess:
         """
         self._ended.wait(checks.timeout(timeout))
         if (code := self.returncode) is None:
-            raise WaitTimeout(
-                f"extension {self.name} (pid {self.pid}) still runs after {timeout:g} s; its last output:\n"
-                f"{self.last_lines}"
-            )
+            raise self.overdue(timeout)
         return code
+
+    def overdue(self, timeout: float) -> WaitTimeout:
+        """The error of a wait that ran out."""
+        return WaitTimeout(
+            f"extension {self.name} (pid {self.pid}) still runs after {timeout:g} s; its last output:\n"
+            f"{self.last_lines}"
+        )
 
     @property
     def has_lines(self) -> bool:

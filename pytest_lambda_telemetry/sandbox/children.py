@@ -119,6 +119,7 @@ class Children:
 
     def start_again(self) -> None:
         """The next execution environment starts what the one before it had started."""
+        self.kill()  # one that was started after the shutdown
         ended, self._all = self._all, []  # how those ended is the earlier environment's
         self.wrapped.begin_anew()
         for started in [self._started.pop(process) for process in ended]:

@@ -123,6 +123,17 @@ class Suspicions:
         if self._found and self._turns.mine and not self._violations.ending:
             self._tell(caller())
 
+    def untold(self, *, over: bool = False) -> list[str]:
+        """What nobody was told yet, for a caller that has no line to name and tells it in its own way.
+
+        `over` as in `tell_at_the_end`.
+        """
+        with self._lock:
+            if over:
+                self._add_unused()
+            found, self._found = self._found, []
+        return [one.text for one in found]
+
     def tell_at_the_end(self, place: Place | None, *, over: bool, failed: bool = False) -> None:
         """Tell everything, what has no line of its own at `place`; later where that is None.
 
@@ -134,9 +145,12 @@ class Suspicions:
         with self._lock:
             self._found += [_Suspicion(text, made_at) for text, made_at in self.unawaited.take()]
             if over and not failed:
-                for planned in self._plan.unused():
-                    self._add(planned, planned.complaint, planned.place)
+                self._add_unused()
         self._tell(place, failed=failed, at_the_end=True)
+
+    def _add_unused(self) -> None:
+        for planned in self._plan.unused():
+            self._add(planned, planned.complaint, planned.place)
 
     def _tell(self, place: Place | None, *, failed: bool = False, at_the_end: bool = False) -> None:
         if place is None:

@@ -125,6 +125,7 @@ def _with_requests(sandbox: Sandbox, books: Callable[[], _Books], deadline: floa
     on_its_way: list[Sighting] = []
     while True:
         with sandbox.lock:
+            sandbox.turns.check()
             rows = sandbox.journal.since(known)
             if not rows:
                 remaining = deadline - Real.monotonic()
@@ -156,6 +157,7 @@ def _with_seen(sandbox: Sandbox, books: Callable[[], _Books], seen: object, dead
         made = books()
         made.look_into(of_a_test(seen, _unpack))
         with sandbox.lock:
+            sandbox.turns.check()
             remaining = deadline - Real.monotonic()
             if remaining <= 0 or not made.something_is_missing:
                 return made

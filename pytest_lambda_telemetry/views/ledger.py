@@ -45,11 +45,10 @@ class Ledger:
         Records that cannot be told apart at the backend are seen nowhere: their `why` says so. Raises MisuseError for a
         type that no event has.
         """
-        return tuple(trail for trail, _ in self._judged(types, to))
+        return tuple(trail for trail, _ in self._judged(self._look(types, to)[1]))
 
-    def _judged(self, types: Sequence[str] = ("function",), to: object = None) -> Iterator[tuple[Trail, bool]]:
+    def _judged(self, passages: Sequence[Passage]) -> Iterator[tuple[Trail, bool]]:
         """Each trail, and whether its record was seen more than once at one backend."""
-        _, passages = self._look(types, to)
         numbers = list(dict.fromkeys(one.number for one in passages))
         places = {number: place for place, number in enumerate(numbers)}
         found, alike = Found(), set[int]()
@@ -63,10 +62,8 @@ class Ledger:
             place = places[passage.number]
             seen = found.seen.get(place, [])
             why = ALIKE if place in alike else ""
-            yield (
-                passage.trail(_requests(seen), _requests(found.tried.get(place, [])), self._delivery_of, why),
-                twice(seen),
-            )
+            tried = _requests(found.tried.get(place, []))
+            yield passage.trail(_requests(seen), tried, self._delivery_of, why), twice(seen)
 
     @property
     def forgotten(self) -> int:
@@ -85,13 +82,13 @@ class Ledger:
     @property
     def doubled(self) -> tuple[Trail, ...]:
         """The function's records that were seen more than once at one backend."""
-        return tuple(trail for trail, twice_at_one in self._judged() if twice_at_one)
+        return tuple(trail for trail, twice_at_one in self._judged(self._look(("function",), None)[1]) if twice_at_one)
 
     def __str__(self) -> str:
         """A table: number, moment, record, subscription, state, batches, requests."""
         trails, passages = self._look(("function",), None)
         rows: list[tuple[str, ...]] = [("no.", "emitted", "record", "to", "state", "batches", "seen")]
-        shown = list(zip(passages, self.trails(), strict=True))
+        shown = [(passage, trail) for passage, (trail, _) in zip(passages, self._judged(passages), strict=True)]
         rows += [_row(*one) for one in shown[:_SHOWN]]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from pytest_lambda_telemetry import (
 from pytest_lambda_telemetry.protocol.schema import InitializationType, ShutdownReason
 from tests.support.helpers import EXTENSION, IDENTIFIER, Listener, call, register, running, subscribe, subscribe_body
 from tests.support.living import Event, Living, Make, living
+from tests.support.programs import program
 
 START = "2026-01-01T00:00:00Z"
 QUICK: BufferingOptions = {"timeoutMs": 100}
@@ -945,6 +947,16 @@ def test_restart_begins_a_new_environment_in_the_same_test(extension: Make, lamb
     lambda_telemetry.shutdown()
     (report,) = second.of("platform.report")
     assert "initDurationMs" in report["metrics"]
+
+
+def test_restart_leaves_no_process_that_was_started_after_the_shutdown(
+    lambda_telemetry: LambdaTelemetry, tmp_path: Path
+) -> None:
+    lambda_telemetry.shutdown()
+    late = lambda_telemetry.run_extension(program(tmp_path, 'until_shutdown(register("ext.py"))'))
+    lambda_telemetry.restart()
+    assert late.returncode is not None
+    lambda_telemetry.wait_until_ready("ext.py", timeout=60)
 
 
 @pytest.mark.parametrize("how", ["restart", "shutdown"])

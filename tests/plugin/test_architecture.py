@@ -30,6 +30,11 @@ ALLOWED: dict[str, set[str]] = {
         "views",
     },
     "strategies": {"events", "model", "protocol", "scenarios", "script", "settings"},
+    "__main__": {"serve"},
+    "serve": {
+        *("api", "engine", "environment", "events", "host", "sandbox", "script", "settings", "story", "views"),
+        *("wire", *CELLAR),
+    },
     "aio": {
         *("api", "engine", "environment", "guarded", "host", "model", "offloaded", "protocol", "recorded"),
         *("sandbox", "script", "settings"),

@@ -83,7 +83,8 @@ def test_pytest_finds_the_plugin(wheel: zipfile.ZipFile) -> None:
     parser = configparser.ConfigParser()
     parser.read_string(wheel.read(f"{INFO}/entry_points.txt").decode())
     assert {section: dict(parser[section]) for section in parser.sections()} == {
-        "pytest11": {"lambda_telemetry": "pytest_lambda_telemetry.plugin"}
+        "pytest11": {"lambda_telemetry": "pytest_lambda_telemetry.plugin"},
+        "console_scripts": {"lambda-telemetry": "pytest_lambda_telemetry.serve.command:main"},
     }
     assert importlib.import_module(parser["pytest11"]["lambda_telemetry"]).pytest_configure
 

@@ -1,0 +1,3 @@
+module example.com/my-extension
+
+go 1.21
