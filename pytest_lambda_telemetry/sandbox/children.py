@@ -31,6 +31,7 @@ from ..real import Real
 from . import obituaries
 from .excuses import Excuses
 from .phases import Phases
+from .rest import LOOK_S, await_settled
 from .started import Started
 from .violations import Violations
 from .wrapped import Wrapped
@@ -40,10 +41,7 @@ _LINE_COST = INBOX_BYTES // INBOX_LINES
 _BUDGET = 2 * INBOX_BYTES  # a whole inbox, whether it is full of lines or of bytes
 _CALL_BUDGET = 2 * _BUDGET
 _REACTION_S = 1.0  # how long an extension that does not come to rest is waited for, once in a call
-_LOOK_S = 0.001
 _UNPROMPTED_S = 0.25  # what writes more often than that by itself is no loop
-_SETTLE_S = 0.02  # where the system does not tell who rests: a line may come just after the answer
-_GAP_S = 0.003  # and another line just after that
 
 
 class Children:
@@ -187,7 +185,7 @@ class Children:
         if process is None or process in self._restless:
             return
         with self._lock:
-            if not self._await_settled(process, _REACTION_S):
+            if not await_settled(process, self._lock, lambda: self._may_write(process), _REACTION_S):
                 self._restless.add(process)
 
     def await_unprompted(self, name: str) -> None:
@@ -200,23 +198,8 @@ class Children:
                     remaining = deadline - Real.monotonic()
                     if remaining <= 0 and (process.settled() is not False or remaining < -_REACTION_S):
                         return  # else it waits for a processor, and may be about to write
-                    self._lock.wait(max(remaining, _LOOK_S))
+                    self._lock.wait(max(remaining, LOOK_S))
                 self._restless.add(process)
-
-    def _await_settled(self, process: ExtensionProcess, most_s: float) -> bool:
-        """Whether it has come to rest, at the latest after so long; the caller holds the lock."""
-        deadline = Real.monotonic() + most_s
-        settled = 0
-        while self._may_write(process) and settled < 2:  # twice: it may be between two things
-            now = Real.monotonic()
-            seen = process.settled()
-            if now >= deadline:
-                return seen is None and not process.has_lines
-            if seen is None:  # the system does not tell
-                deadline = min(deadline, now + (_GAP_S if process.has_lines else _SETTLE_S))
-            settled = settled + 1 if seen else 0
-            self._lock.wait(_LOOK_S)
-        return True
 
     def settled(self, names: Sequence[str]) -> bool | None:
         """All of these rest; None where one is no child of ours, or the system does not tell. The lock is held."""

@@ -68,7 +68,7 @@ def test_the_ledger_and_its_verdicts(client: Client) -> None:
     client.do("register")
     assert client.post("assert_exactly_once", timeout=0).status == 200  # nothing was emitted
     client.do("emit", events=[{"type": "function", "record": "a line"}])
-    assert "nothing was subscribed" in client.post("assert_exactly_once", timeout=0).refused(409, "violation")
+    assert "nobody was subscribed to it" in client.post("assert_exactly_once", timeout=0).refused(409, "violation")
     send(port, b"a line")
     ledger = client.read("ledger?types=function,platform.report")
     assert ledger["trails"] == ledger["lost"] == ledger["doubled"] == []
