@@ -10,7 +10,7 @@ from pytest_lambda_telemetry import MisuseError
 _SAYS = (
     *("pass ", "must be", "valid", "takes", "would refuse", "make ", "say ", "use ", "expected", "play a ", "leave "),
     *("give ", "it has", "goes with", "gives", "there are", "is a list", "is a non-empty", "is not empty", "a status"),
-    *("cannot read", "init is over", "does not exist", "that are there", "only on", "it brings are"),
+    *("cannot read", "init is over", "does not exist", "that are there", "only on", "it brings are", "Run the program"),
 )
 """How messages say what would be right."""
 
