@@ -7,10 +7,12 @@ carried out as it is.
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from threading import Condition
+from typing import cast
 
 from ..api.parties import Extensions
 from ..engine.run import Engine
-from ..model.errors import DoesNotApply
+from ..model.checks import is_list, repr_of
+from ..model.errors import DoesNotApply, MisuseError
 from ..model.event import Event
 from ..model.facts import SCENARIO, Hinted
 from ..model.ports import Recorder
@@ -135,7 +137,14 @@ class Course:
             subscriptions=tuple(one.subscription for one in self._engine.subscribers),
             init=self._reception.init,
         )
-        done = list(self._changes[name](moment, actions))
+        changed: object = self._changes[name](moment, actions)
+        if not is_list(changed):
+            assert self.scenario is not None
+            raise MisuseError(
+                f"scenario {self.scenario.name!r} returned {repr_of(changed)} at the moment {name!r}; return the"
+                " list of actions to carry out, such as the one that it was given"
+            )
+        done = cast(list[ScenarioAction], list(changed))
         self.has_changed = self.has_changed or done != list(actions)
         if any(isinstance(action, Restart) for action in done):
             self._require_restartable()

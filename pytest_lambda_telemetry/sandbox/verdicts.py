@@ -101,7 +101,7 @@ class _Books:
         self.trails, self.up_to = _trails(sandbox, types)
         self.passages = _those_to(sandbox, self.trails, to)
         self.found = Found()
-        self._search = searched(self.passages, key)
+        self._search = searched(self.passages, key, self.trails.injected)
         self._acknowledged = {place for place, one in enumerate(self.passages) if one.acknowledged}
 
     def look_into(self, sightings: Iterable[Sighting]) -> None:

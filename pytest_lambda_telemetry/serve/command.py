@@ -11,7 +11,6 @@ from typing import Any, NoReturn, get_type_hints
 
 from ..api.dialect import runtime_server
 from ..host.child_names import HOSTS_LINE
-from ..model.checks import is_encodable
 from ..model.errors import MisuseError
 from ..settings import DEFAULTS, Settings, SettingsOptions
 from . import given
@@ -145,8 +144,8 @@ def _value(text: str) -> Any:  # any JSON value, or the text itself
 def _token(wanted: str | None) -> str | None:
     if wanted == "auto":
         return secrets.token_urlsafe(32)
-    if wanted is not None and not (wanted and wanted.isascii() and wanted.isprintable() and is_encodable(wanted)):
-        raise MisuseError("--token must be printable ASCII; --token auto makes one")
+    if wanted is not None and not (wanted.strip() == wanted != "" and wanted.isascii() and wanted.isprintable()):
+        raise MisuseError("--token must be printable ASCII without blanks around it; --token auto makes one")
     return wanted
 
 

@@ -45,16 +45,16 @@ class Ledger:
         Records that cannot be told apart at the backend are seen nowhere: their `why` says so. Raises MisuseError for a
         type that no event has.
         """
-        return tuple(trail for trail, _ in self._judged(self._look(types, to)[1]))
+        return tuple(trail for trail, _ in self._judged(*self._look(types, to)))
 
-    def _judged(self, passages: Sequence[Passage]) -> Iterator[tuple[Trail, bool]]:
+    def _judged(self, trails: Trails, passages: Sequence[Passage]) -> Iterator[tuple[Trail, bool]]:
         """Each trail, and whether its record was seen more than once at one backend."""
         numbers = list(dict.fromkeys(one.number for one in passages))
         places = {number: place for place, number in enumerate(numbers)}
         found, alike = Found(), set[int]()
         if self._sightings:
             first = {one.number: one for one in reversed(passages)}
-            search = searched_where_possible([first[number] for number in numbers])
+            search = searched_where_possible([first[number] for number in numbers], trails.injected)
             alike = search.alike
             for sighting in self._sightings:
                 found.add(search, sighting)
@@ -82,13 +82,13 @@ class Ledger:
     @property
     def doubled(self) -> tuple[Trail, ...]:
         """The function's records that were seen more than once at one backend."""
-        return tuple(trail for trail, twice_at_one in self._judged(self._look(("function",), None)[1]) if twice_at_one)
+        return tuple(trail for trail, twice_at_one in self._judged(*self._look(("function",), None)) if twice_at_one)
 
     def __str__(self) -> str:
         """A table: number, moment, record, subscription, state, batches, requests."""
         trails, passages = self._look(("function",), None)
         rows: list[tuple[str, ...]] = [("no.", "emitted", "record", "to", "state", "batches", "seen")]
-        shown = [(passage, trail) for passage, (trail, _) in zip(passages, self._judged(passages), strict=True)]
+        shown = [(passage, trail) for passage, (trail, _) in zip(passages, self._judged(trails, passages), strict=True)]
         rows += [_row(*one) for one in shown[:_SHOWN]]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

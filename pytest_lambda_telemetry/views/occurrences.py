@@ -27,6 +27,7 @@ _LONG, _FEW = 1024, 256
 """Texts so long, where no more than so many begin alike, are looked for with `find`: it is linear in what is searched,
 also where a text is like itself, such as a long row of one character."""
 _SHOWN = 200
+_SYNTAX = frozenset('"{[')
 
 
 class _Alike(Generic[S]):
@@ -121,7 +122,8 @@ class Search:
 
     `objects` are the records themselves, where they are objects with a `message`: the same object is found as one, also
     if it holds its message several times. `own`: the keys are the test's. Raises MisuseError where two keys cannot be
-    told apart; `lenient`: these are looked for no more, and their places are in `alike`.
+    told apart; `lenient`: these are looked for no more, and their places are in `alike`. `others` are records that are
+    nobody's: what is found within their texts does not count.
     """
 
     def __init__(
@@ -131,6 +133,7 @@ class Search:
         *,
         own: bool = False,
         lenient: bool = False,
+        others: Iterable[object] = (),
     ) -> None:
         self.alike: set[int] = {place for place, key in enumerate(keys) if key is None}
         self._own = own
@@ -159,6 +162,12 @@ class Search:
         self._shapes = {_shape(json.loads(text)) for text in self._objects}
         self._texts = Texts(self._exact, _of_str)
         self._raw = Texts(self._apart(raw), _of_bytes)
+        self._misleading = {
+            text
+            for other in others
+            for text in _texts_in(other)
+            if text not in self._exact and any(True for _ in self._texts.found_in(text))
+        }
 
     def _put(self, keys: dict[S, int], key: S, index: int) -> None:
         if key in keys:
@@ -210,8 +219,13 @@ class Search:
 
     @cached_property
     def _in_utf8(self) -> Texts[bytes]:
-        keys = {**self._exact, **self._whole}
-        return Texts({text.encode("utf-8", "surrogatepass"): index for text, index in keys.items()}, _of_bytes)
+        return _encoded({**self._exact, **self._whole})
+
+    @cached_property
+    def _like_json(self) -> Texts[bytes] | None:
+        """Of the texts those that may be JSON themselves, or a part of it with more than one value."""
+        found = {text: index for text, index in self._exact.items() if not _SYNTAX.isdisjoint(text)}
+        return _encoded(found) if found else None
 
     def found_in(self, body: bytes, decoded: object) -> Iterator[int]:
         """The index of each record found in a body, as often as it is found; `decoded` is its JSON, or None.
@@ -219,16 +233,24 @@ class Search:
         What is not in the JSON may be the JSON itself, such as a line of JSON that is sent as it is.
         """
         yield from self._raw.found_in(body)
-        in_json = list(self._in_json(decoded)) if decoded is not None else []
+        for text in self._misleading:
+            body = body.replace(text.encode("utf-8", "surrogatepass"), b"\0")
+        if decoded is None:
+            yield from self._in_utf8.found_in(body)
+            return
+        in_json = list(self._in_json(decoded))
         yield from in_json
-        known = set(in_json)
-        yield from (index for index in self._in_utf8.found_in(body) if index not in known)
+        if self._like_json is not None:
+            known = set(in_json)
+            yield from (index for index in self._like_json.found_in(body) if index not in known)
 
     def _in_json(self, decoded: object) -> Iterator[int]:
         left = [decoded]
         while left:
             value = left.pop()
             if isinstance(value, str):
+                for text in self._misleading:
+                    value = value.replace(text, "\0")
                 index = self._exact.get(value.rstrip("\r\n"))
                 if index is not None:
                     yield index
@@ -260,6 +282,23 @@ class Search:
             except (ValueError, RecursionError):
                 return
             yield from self._in_json(inside)
+
+
+def _encoded(keys: Mapping[str, int]) -> Texts[bytes]:
+    return Texts({text.encode("utf-8", "surrogatepass"): index for text, index in keys.items()}, _of_bytes)
+
+
+def _texts_in(record: object) -> Iterator[str]:
+    """The texts of a record, without the newlines at their ends."""
+    left = [record]
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            yield value.rstrip("\r\n")
+        elif isinstance(value, Mapping):
+            left += value.values()
+        elif isinstance(value, list | tuple):
+            left += value
 
 
 def _shape(value: object) -> object:

@@ -159,8 +159,8 @@ class Trails:
     """The passages of all records of some event types, in order; `forgotten` is what the journal has let go of them.
 
     `view_of` says how a subscription sees events, `waiting` what waits in the buffers. `untaken` are the records that
-    no subscription takes. `circumstances` are what the environment and the processes went through besides, in words,
-    with the elapsed microseconds.
+    no subscription takes, `injected` those of a scenario. `circumstances` are what the environment and the processes
+    went through besides, in words, with the elapsed microseconds.
     """
 
     def __init__(
@@ -173,6 +173,7 @@ class Trails:
     ) -> None:
         self.forgotten = forgotten
         self.untaken: list[Untaken] = []
+        self.injected: list[object] = []
         self.circumstances: list[tuple[int, str]] = []
         self._types = frozenset(types)
         self._view_of = view_of
@@ -245,6 +246,7 @@ class Trails:
         self._emitted.append((row, fact))
         self._firsts.append(fact.numbers.start)
         if fact.injected:
+            self.injected += [event.record for event in fact.held.events]
             return
         if fact.held.released:
             self.forgotten += sum(count for kind, count in fact.held.types.items() if kind in self._types)

@@ -58,8 +58,11 @@ class Found:
             self.strange.append(sighting)
 
 
-def searched(passages: Sequence[Passage], key: object = None) -> Search:
-    """What finds these records again. Raises MisuseError where they cannot be told apart, or are to several."""
+def searched(passages: Sequence[Passage], key: object = None, others: Iterable[object] = ()) -> Search:
+    """What finds these records again, and not within `others`.
+
+    Raises MisuseError where they cannot be told apart, or are to several.
+    """
     numbers = {one.number for one in passages}
     if len(numbers) < len(passages):
         names = sorted({repr(one.subscription) for one in passages})
@@ -68,11 +71,11 @@ def searched(passages: Sequence[Passage], key: object = None) -> Search:
             f" which with to=, and with seen= where that one sends to; they are {', '.join(names)}"
         )
     if callable(key):
-        return Search([own_key(key(one.event), one.event) for one in passages], own=True)
-    return Search([key_of(one.event["record"]) for one in passages], _objects(passages))
+        return Search([own_key(key(one.event), one.event) for one in passages], own=True, others=others)
+    return Search([key_of(one.event["record"]) for one in passages], _objects(passages), others=others)
 
 
-def searched_where_possible(passages: Sequence[Passage]) -> Search:
+def searched_where_possible(passages: Sequence[Passage], others: Iterable[object] = ()) -> Search:
     """As above, each record once; those that cannot be told apart are not looked for."""
     keys: list[Key | None] = []
     for one in passages:
@@ -80,7 +83,7 @@ def searched_where_possible(passages: Sequence[Passage]) -> Search:
             keys.append(key_of(one.event["record"]))
         except MisuseError:
             keys.append(None)
-    return Search(keys, _objects(passages), lenient=True)
+    return Search(keys, _objects(passages), lenient=True, others=others)
 
 
 def _objects(passages: Sequence[Passage]) -> dict[int, object]:

@@ -1,8 +1,9 @@
 """What scenarios do: with every way of telling the story, over HTTP and TCP, and to what a test reads."""
 
+import json
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -406,3 +407,38 @@ def test_a_name_that_is_none_is_told_with_those_that_are() -> None:
     assert scenarios.late_report is scenarios.BY_NAME["late-report"]
     with pytest.raises(AttributeError, match=r"has no attribute 'late_reprot'; scenarios: plain, listener-down"):
         _ = scenarios.late_reprot
+
+
+def posted(environment: LambdaTelemetry, body: bytes) -> None:
+    backend = environment.backend()
+    connection = HTTPConnection(backend.host, backend.port, timeout=20)
+    connection.request("POST", "/", body)
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+@pytest.mark.parametrize("form", [lambda records: json.dumps(records), "\n".join], ids=["JSON", "lines"])
+def test_what_is_added_is_not_taken_for_the_tests_own(form: Callable[[list[str]], str]) -> None:
+    told = Inject(events.function("this ERROR is nobody's"))
+    with under(mine(story={"logs": lambda _moment, actions: [told, *actions]})) as environment, Listener() as listener:
+        environment.subscribe(listener.uri, types=["function"])
+        environment.invoke(logs=["ERROR", "ok"])
+        environment.flush()
+        sent = [event["record"] for batch in listener.batches for event in batch]
+        assert sent == ["this ERROR is nobody's", "ERROR", "ok"]
+        posted(environment, form([sent[0], sent[2]]).encode())
+        with pytest.raises(AssertionError, match="of 2 records 1 arrived once, 1 is lost"):
+            environment.assert_exactly_once(timeout=0)
+        posted(environment, form([sent[1]]).encode())
+        environment.assert_exactly_once()
+        assert [len(trail.seen) for trail in environment.ledger.trails()] == [1, 1]
+
+
+def test_a_story_that_returns_no_actions_is_told() -> None:
+    with under(mine(story={"logs": lambda _moment, _actions: None})) as environment:
+        with pytest.raises(MisuseError) as caught:
+            environment.invoke(logs=["a"])
+        assert str(caught.value) == (
+            "scenario 'mine' returned None at the moment 'logs'; return the list of actions to carry out, such as the"
+            " one that it was given"
+        )

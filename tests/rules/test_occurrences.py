@@ -128,7 +128,7 @@ def test_lines_are_distinct_and_of_equal_length() -> None:
 
 
 def test_a_long_text_that_is_like_itself_is_found_in_linear_time() -> None:
-    row, short = "x" * 2_000_000, "a short one"
+    row, short = "x" * 500_000, "a short one"
     search = Search([row, short])
     for body in (f"{short} {row} {row}", f"{row[1:]} {short}", f"{row}xx"):
         counts = dict(Counter(search.found_in(json.dumps([body]).encode(), [body])))

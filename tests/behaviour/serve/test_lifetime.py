@@ -161,7 +161,8 @@ def test_ports_can_be_chosen_and_a_taken_one_is_named() -> None:
         (["--setting", "clock=freezegun"], "clock='freezegun' is not valid: it would freeze the server's own process"),
         (["--parent", "999999999"], "--parent 999999999: there is no such process; give the number of one that runs"),
         (["--parent", "-1"], "--parent -1: there is no such process; give the number of one that runs"),
-        (["--token", ""], "--token must be printable ASCII; --token auto makes one"),
+        (["--token", ""], "--token must be printable ASCII without blanks around it; --token auto makes one"),
+        (["--token", " a "], "--token must be printable ASCII without blanks around it; --token auto makes one"),
     ],
 )
 def test_a_wrong_option_is_told_with_the_valid_ones(
