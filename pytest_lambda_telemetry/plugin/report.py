@@ -11,8 +11,6 @@ from .fixtures import marked
 from .session import PACKAGE, SESSION, Session
 
 SECTION = "AWS Lambda telemetry"
-_BETWEEN = (PACKAGE, "contextlib", "asyncio", "concurrent", "threading", "anyio", "trio")
-"""What lies between the user's line and an error of ours."""
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -95,13 +93,17 @@ def pytest_runtest_makereport(
 def _hide_our_frames(error: BaseException) -> None:
     """Where our message says it all, let the traceback end in the user's own line."""
     errors = sys.modules.get(f"{PACKAGE}.model.errors")
+    if errors is None:  # then none of ours was raised
+        return
+    from ..sandbox.places import BETWEEN  # not at the start of every session
+
     last = trace = error.__traceback__
     while trace is not None:
         raised_in = trace.tb_frame.f_globals.get("__name__", "")
-        if raised_in.partition(".")[0] not in _BETWEEN:
+        if raised_in.partition(".")[0] not in BETWEEN:
             last = trace
         trace = trace.tb_next
-    ours = errors is not None and isinstance(error, errors.LambdaTelemetryError | errors.LambdaTelemetryWarning)
+    ours = isinstance(error, errors.LambdaTelemetryError | errors.LambdaTelemetryWarning)
     if last is not None and (ours or raised_in == f"{PACKAGE}.views.assertions"):
         last.tb_next = None
 

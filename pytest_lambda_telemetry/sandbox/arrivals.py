@@ -22,6 +22,7 @@ from ..model.facts import (
 from ..model.records import Attempt, Subscription
 from ..protocol.buffering import Batch
 from ..views.assertions import Outstanding
+from ..views.moments import in_advance
 
 _KEPT_LOSSES = 1_000
 """Of one subscription: batches that were given up and are told one by one."""
@@ -209,5 +210,4 @@ def _due(wait_us: int, *, frozen: bool) -> str:
         return "due once the environment thaws: with the next invocation, at shutdown or with thaw()"
     if wait_us <= 0:
         return "due now: with the next call that moves time"
-    ms = f"{wait_us / 1000:.3f}".rstrip("0").rstrip(".")
-    return f"due in {ms} ms: advance(ms={ms})"
+    return f"due {in_advance(wait_us)}"

@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass
 from types import FrameType
 
-_BETWEEN = (__name__.partition(".")[0], "contextlib", "asyncio", "concurrent", "threading", "anyio", "trio")
+BETWEEN = (__name__.partition(".")[0], "contextlib", "asyncio", "concurrent", "threading", "anyio", "trio")
 """What lies between the user's line and a call of ours."""
 
 
@@ -26,7 +26,7 @@ def caller() -> Place | None:
     """The line of the user's from which we are called; None on a thread that only runs code of ours."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if str(frame.f_globals.get("__name__")).partition(".")[0] not in _BETWEEN:
+        if str(frame.f_globals.get("__name__")).partition(".")[0] not in BETWEEN:
             return place_of(frame)
         frame = frame.f_back
     return None

@@ -41,6 +41,14 @@ def _record(action: ScenarioAction) -> dict[str, Any]:
     return dict(cast(Mapping[str, Any], action.record))
 
 
+def _with_report(action: ScenarioAction, change: Callable[[dict[str, Any]], dict[str, Any]]) -> ScenarioAction:
+    """platform.report with another record; any other action as it is."""
+    if not _is(action, "platform.report"):
+        return action
+    assert isinstance(action, Event)
+    return replace(action, record=change(_record(action)))
+
+
 def _told_as(
     action: ScenarioAction,
     status: Status,
@@ -103,13 +111,7 @@ def odd_logs(_moment: Moment, actions: Actions) -> Actions:
 
 
 def odd_report(_moment: Moment, actions: Actions) -> Actions:
-    def with_field(action: ScenarioAction) -> ScenarioAction:
-        if not _is(action, "platform.report"):
-            return action
-        assert isinstance(action, Event)
-        return replace(action, record={**_record(action), "fromTheFuture": {"unknown": True}})
-
-    return [with_field(action) for action in actions]
+    return [_with_report(action, lambda record: {**record, "fromTheFuture": {"unknown": True}}) for action in actions]
 
 
 def frozen_at_once(_moment: Moment, actions: Actions) -> Actions:
@@ -183,15 +185,12 @@ def restored(moment: Moment, actions: Actions) -> Actions:
 
 
 def restore_reported(_moment: Moment, actions: Actions) -> Actions:
-    def with_restore(action: ScenarioAction) -> ScenarioAction:
-        if not _is(action, "platform.report"):
-            return action
-        assert isinstance(action, Event)
-        record = _record(action)
-        metrics = {**record["metrics"], "restoreDurationMs": _RESTORE_MS, "billedRestoreDurationMs": ceil(_RESTORE_MS)}
-        return replace(action, record={**record, "metrics": metrics})
+    took = {"restoreDurationMs": _RESTORE_MS, "billedRestoreDurationMs": ceil(_RESTORE_MS)}
 
-    return [with_restore(action) for action in actions]
+    def with_restore(record: dict[str, Any]) -> dict[str, Any]:
+        return {**record, "metrics": {**record["metrics"], **took}}
+
+    return [_with_report(action, with_restore) for action in actions]
 
 
 def beside(kind: str) -> Callable[[Moment, Actions], Actions]:

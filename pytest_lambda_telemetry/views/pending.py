@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from .moments import in_advance
+
 _SHOWN = 20
 
 
@@ -82,8 +84,7 @@ class Pending:
             return f"{what}, frozen: comes with the next invocation or at shutdown"
         if one.due_us <= 0:
             return f"{what}, {comes} now: with the next call that moves time"
-        ms = f"{one.due_us / 1000:.3f}".rstrip("0").rstrip(".")
-        return f"{what}, {comes} in {ms} ms: advance(ms={ms})"
+        return f"{what}, {comes} {in_advance(one.due_us)}"
 
 
 def _planned(fault: Fault) -> str:

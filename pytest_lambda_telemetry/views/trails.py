@@ -305,11 +305,11 @@ class Trails:
 
     def _add_pushed(self, way: _Way, sent: Sent) -> None:
         """What was pushed has a number and was never emitted: it is known from the bytes of its batch."""
-        numbers = [
+        numbers = {
             number
             for number in chain.from_iterable(sent.batch.segments)
             if number not in way.passages and not self._was_emitted(number)
-        ]
+        }
         if not numbers:
             return
         try:
@@ -322,8 +322,7 @@ class Trails:
         pushed = zip(chain.from_iterable(sent.batch.segments), events, strict=True)
         for number, event in pushed:
             if number in numbers and event["type"] in self._types:
-                passage = Passage(event, number, way.subscription, wall_us, sent.first_us, [sent])
-                way.passages[number] = passage
+                way.passages[number] = Passage(event, number, way.subscription, wall_us, sent.first_us, [sent])
 
     def _was_emitted(self, number: int) -> bool:
         place = bisect_right(self._firsts, number) - 1

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_lambda_telemetry import (
     AsyncLambdaTelemetry,
+    BufferingOptions,
     LambdaTelemetry,
     LambdaTelemetryError,
     MisuseError,
@@ -29,7 +30,7 @@ DOUBLED = (
     "    A batch comes again when its answer was lost, and so may a request to the backend: let what comes again be"
     " known, by an id of its own."
 )
-BUFFERING = {"timeoutMs": 100}
+BUFFERING: BufferingOptions = {"timeoutMs": 100}
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def fake() -> Iterator[LambdaTelemetry]:
 @pytest.fixture
 def listener(fake: LambdaTelemetry) -> Iterator[Listener]:
     with Listener() as made:
-        fake.subscribe(made.uri, types=["platform", "function"], buffering=BUFFERING)  # type: ignore[arg-type]
+        fake.subscribe(made.uri, types=["platform", "function"], buffering=BUFFERING)
         yield made
 
 

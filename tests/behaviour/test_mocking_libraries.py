@@ -343,7 +343,7 @@ def test_without_us():
     ids=" ".join,
 )
 def test_under_pytest_socket(pytester: pytest.Pytester, options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("pytest_socket")
+    pytest.importorskip("pytest_socket", reason="it is about pytest-socket")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")

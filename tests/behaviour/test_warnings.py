@@ -4,8 +4,9 @@ Warnings are errors in these tests: where none is expected, none comes.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from types import FunctionType
 
 import pytest
 
@@ -43,10 +44,11 @@ def texts(told: pytest.WarningsRecorder) -> list[str]:
     return [str(warning.message) for warning in told]
 
 
-def lines(told: pytest.WarningsRecorder, function: object) -> list[int]:
+def lines(told: pytest.WarningsRecorder, function: Callable[..., object]) -> list[int]:
     """The lines of warnings, counted from the one of `def`; all are in this file."""
     assert {warning.filename for warning in told} <= {__file__}
-    return [warning.lineno - function.__code__.co_firstlineno for warning in told]  # type: ignore[attr-defined]
+    assert isinstance(function, FunctionType)
+    return [warning.lineno - function.__code__.co_firstlineno for warning in told]
 
 
 # -- fields that Lambda ignores ----------------------------------------------------------------------------------------

@@ -452,7 +452,7 @@ def _(it: LambdaTelemetry) -> None:
 def _(_it: LambdaTelemetry) -> None:
     async def test() -> None:
         async with AsyncLambdaTelemetry(Settings()) as async_lambda_telemetry:
-            async_lambda_telemetry.advance(ms=1)  # type: ignore[unused-coroutine]
+            async_lambda_telemetry.advance(ms=1)  # type: ignore[unused-coroutine]  # the mistake
 
     asyncio.run(test())
 

@@ -7,10 +7,10 @@ import pytest
 
 # a session inside this process must find these loaded: it forgets what it loads itself, and cryptography cannot be
 # loaded twice
-import trustme  # noqa: F401
+import trustme  # noqa: F401  # to have it loaded
 
-import pytest_lambda_telemetry.aio  # noqa: F401
-from pytest_lambda_telemetry.integrations import foreign_clock  # noqa: F401
+import pytest_lambda_telemetry.aio  # noqa: F401  # to have it loaded
+from pytest_lambda_telemetry.integrations import foreign_clock  # noqa: F401  # to have it loaded
 from tests.support import helpers
 
 HELPERS = Path(helpers.__file__)

@@ -73,7 +73,7 @@ def test_a(environment, number):
 
 @pytest.mark.parametrize("option", ["--disable-socket", "--allow-hosts=127.0.0.2"])
 def test_it_is_reached_where_sockets_are_forbidden(run: Run, option: str) -> None:
-    pytest.importorskip("pytest_socket")
+    pytest.importorskip("pytest_socket", reason="it is about pytest-socket")
     result = run(
         SEND
         + """

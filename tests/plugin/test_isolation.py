@@ -389,7 +389,7 @@ def test_what_is_ours_does_not_grow_with_the_number_of_tests(run: Run) -> None:
 
 
 def test_xdist_gives_each_worker_an_address_of_its_own(run: Run) -> None:
-    pytest.importorskip("xdist")
+    pytest.importorskip("xdist", reason="it is about pytest-xdist")
     result = run(
         """
 @pytest.mark.parametrize("number", range(6))

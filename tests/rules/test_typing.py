@@ -97,34 +97,34 @@ def test_literals_are_what_the_rules_take() -> None:
 
 
 def wrong(env: LambdaTelemetry, factory: LambdaTelemetryFactory) -> None:
-    env.subscribe("http://x", types="platform")  # type: ignore[arg-type]
-    env.subscribe("http://x", types=["platfrom"])  # type: ignore[list-item]
-    env.subscribe("http://x", schema_version="2022")  # type: ignore[arg-type]
-    env.subscribe("http://x", buffering={"timeout_ms": 100})  # type: ignore[arg-type]
-    env.register("x", events="INVOKE")  # type: ignore[arg-type]
-    env.register("x", events=["INVOKED"])  # type: ignore[list-item]
-    env.shutdown("spin")  # type: ignore[arg-type]
-    env.reject_next("susbcribe")  # type: ignore[arg-type]
-    env.invoke(status="failed")  # type: ignore[call-overload]
-    env.invoke(duration=5)  # type: ignore[call-overload]
-    env.emit([events.function("x")])  # type: ignore[arg-type]
-    env.wait_until(True)  # type: ignore[arg-type]
-    factory(strcit=False)  # type: ignore[call-overload]
-    factory(clock="real")  # type: ignore[call-overload]
-    factory(Settings())  # type: ignore[call-overload]
-    Settings(clock="real")  # type: ignore[arg-type]
-    Script.invocation(status="timeout")  # type: ignore[arg-type]
-    Script.cold_start(duration=5)  # type: ignore[call-arg]
-    events.platform_start(request_id=None)  # type: ignore[arg-type]
-    events.platform_extension(events=["invoke"])  # type: ignore[list-item]
-    Shutdown("spin")  # type: ignore[arg-type]
+    env.subscribe("http://x", types="platform")  # type: ignore[arg-type]  # must fail
+    env.subscribe("http://x", types=["platfrom"])  # type: ignore[list-item]  # must fail
+    env.subscribe("http://x", schema_version="2022")  # type: ignore[arg-type]  # must fail
+    env.subscribe("http://x", buffering={"timeout_ms": 100})  # type: ignore[arg-type]  # must fail
+    env.register("x", events="INVOKE")  # type: ignore[arg-type]  # must fail
+    env.register("x", events=["INVOKED"])  # type: ignore[list-item]  # must fail
+    env.shutdown("spin")  # type: ignore[arg-type]  # must fail
+    env.reject_next("susbcribe")  # type: ignore[arg-type]  # must fail
+    env.invoke(status="failed")  # type: ignore[call-overload]  # must fail
+    env.invoke(duration=5)  # type: ignore[call-overload]  # must fail
+    env.emit([events.function("x")])  # type: ignore[arg-type]  # must fail
+    env.wait_until(True)  # type: ignore[arg-type]  # must fail
+    factory(strcit=False)  # type: ignore[call-overload]  # must fail
+    factory(clock="real")  # type: ignore[call-overload]  # must fail
+    factory(Settings())  # type: ignore[call-overload]  # must fail
+    Settings(clock="real")  # type: ignore[arg-type]  # must fail
+    Script.invocation(status="timeout")  # type: ignore[arg-type]  # must fail
+    Script.cold_start(duration=5)  # type: ignore[call-arg]  # must fail
+    events.platform_start(request_id=None)  # type: ignore[arg-type]  # must fail
+    events.platform_extension(events=["invoke"])  # type: ignore[list-item]  # must fail
+    Shutdown("spin")  # type: ignore[arg-type]  # must fail
 
 
 async def wrong_in_async_code(env: AsyncLambdaTelemetry, factory: LambdaTelemetryFactory) -> None:
-    await env.shutdown("spin")  # type: ignore[arg-type]
-    env.subscribe("http://x", types="platform")  # type: ignore[arg-type]
-    await env.invoke(duration=5)  # type: ignore[call-overload]
-    async with factory() as _:  # type: ignore[attr-defined]
+    await env.shutdown("spin")  # type: ignore[arg-type]  # must fail
+    env.subscribe("http://x", types="platform")  # type: ignore[arg-type]  # must fail
+    await env.invoke(duration=5)  # type: ignore[call-overload]  # must fail
+    async with factory() as _:  # type: ignore[attr-defined]  # must fail
         pass
 
 
@@ -162,4 +162,4 @@ def test_the_type_checker_alone_reads_these() -> None:
     everything: list[Any] = [wrong, wrong_in_async_code, right]
     assert all(callable(one) for one in everything)
     with pytest.raises(MisuseError):
-        Settings(clock="real")  # type: ignore[arg-type]
+        Settings(clock="real")  # type: ignore[arg-type]  # must fail

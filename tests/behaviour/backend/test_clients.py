@@ -65,7 +65,7 @@ SYNC = [by_urllib, by_urllib3, by_requests, by_requests_in_chunks, by_httpx]
 
 @pytest.fixture
 def secure(lambda_telemetry: LambdaTelemetry) -> Backend:
-    pytest.importorskip("trustme")
+    pytest.importorskip("trustme", reason="tls=True needs trustme")
     return lambda_telemetry.backend("secure", tls=True)
 
 
@@ -84,7 +84,7 @@ def test_clients_in_this_process_over_tls(call: Callable[..., int], secure: Back
 @pytest.mark.parametrize("tls", [False, True])
 async def test_a_client_on_the_running_loop(tls: bool, lambda_telemetry: LambdaTelemetry) -> None:
     if tls:
-        pytest.importorskip("trustme")
+        pytest.importorskip("trustme", reason="tls=True needs trustme")
     backend = lambda_telemetry.backend(tls=tls)
     trust: Any = ssl.create_default_context(cafile=backend.ca_file) if tls else True
     async with aiohttp.ClientSession() as session:
@@ -122,7 +122,7 @@ send(2);
 @pytest.mark.parametrize("language", ["python", "curl", "node"])
 def test_children(language: str, tls: bool, lambda_telemetry: LambdaTelemetry, tmp_path: Path) -> None:
     if tls:
-        pytest.importorskip("trustme")
+        pytest.importorskip("trustme", reason="tls=True needs trustme")
     tool = sys.executable if language == "python" else shutil.which(language)
     if tool is None:
         pytest.skip(f"this machine has no {language}")
@@ -160,7 +160,7 @@ def test_an_extension_in_a_child_reaches_it_over_tls(
 
 
 def test_the_variables_and_the_file_go_with_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("trustme")
+    pytest.importorskip("trustme", reason="tls=True needs trustme")
     monkeypatch.setenv("SSL_CERT_FILE", "/mine.pem")
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     before = dict(os.environ)
@@ -180,7 +180,7 @@ def test_the_variables_and_the_file_go_with_the_environment(monkeypatch: pytest.
 
 
 def test_an_environment_that_is_entered_later_has_the_variables_too() -> None:
-    pytest.importorskip("trustme")
+    pytest.importorskip("trustme", reason="tls=True needs trustme")
     from pytest_lambda_telemetry.environment import over
     from pytest_lambda_telemetry.sandbox.assembly import assemble
     from pytest_lambda_telemetry.settings import DEFAULTS

@@ -42,8 +42,9 @@ def _gethostbyaddr(host: object, _found: object = socket.gethostbyaddr) -> objec
     """An address of our own has no name in the system's hosts file, and every `http.server` asks for it."""
     host = _translated(host)
     own = host == _ADDRESS != _LOOPBACK
-    # typed as `object`: a child imports no typing for us
-    return (_NAMES[0], [_NAMES[1]], [_ADDRESS]) if own else _found(host)  # type: ignore[operator]
+    if own:
+        return _NAMES[0], [_NAMES[1]], [_ADDRESS]
+    return _found(host)  # type: ignore[operator]  # typed as `object`: a child imports no typing for us
 
 
 def _run_hidden() -> None:
